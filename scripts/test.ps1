@@ -1,0 +1,30 @@
+# Checks the whole project: format, clippy, documentation, examples in the documentation, all tests.
+#
+#   scripts\test.ps1 [FILTER]      with a filter: only the tests whose name contains it
+param([string] $Filter)
+
+. (Join-Path $PSScriptRoot 'setup.ps1')
+Set-Location (Split-Path -Parent $PSScriptRoot)
+
+function Invoke-Step([string] $Name, [string[]] $Cargo) {
+    Write-Host "`n== $Name"
+    & cargo @Cargo
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+}
+
+if (-not $Filter) {
+    Invoke-Step 'format' @('fmt', '--check')
+    Invoke-Step 'clippy' @('clippy', '--locked', '--all-targets', '--', '-D', 'warnings')
+    $env:RUSTDOCFLAGS = '-D warnings'
+    Invoke-Step 'documentation' @('doc', '--locked', '--no-deps', '--document-private-items')
+    $env:RUSTDOCFLAGS = $null
+    Invoke-Step 'examples in the documentation' @('test', '--locked', '--doc')
+}
+
+$tests = if (Get-Command cargo-nextest -ErrorAction SilentlyContinue) {
+    @('nextest', 'run', '--locked', '--lib', '--bins', '--tests')
+} else {
+    @('test', '--locked', '--lib', '--bins', '--tests')
+}
+if ($Filter) { $tests += $Filter }
+Invoke-Step 'tests' $tests

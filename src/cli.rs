@@ -1,0 +1,116 @@
+//! The command line: words in, one call, an exit code out.
+
+mod serve;
+
+use std::io::Write as _;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, LoadError};
+
+/// Files looked for when none is named, in this order.
+const DEFAULT_FILES: [&str; 2] = ["asgate.yaml", "conf/asgate.yaml"];
+/// `check`: the file has problems; `run` and `serve`: could not start.
+const PROBLEMS: u8 = 1;
+/// The file cannot be read.
+const UNREADABLE: u8 = 2;
+
+/// The edge server for Python ASGI apps.
+#[derive(Debug, Parser)]
+#[command(name = "asgate", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve in the foreground, as the configuration file says
+    Run(File),
+    /// Serve one app without a configuration file
+    Serve(Serve),
+    /// Read and check the configuration file, and print every problem
+    Check(File),
+    /// Print the JSON Schema of the configuration file
+    Schema,
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// The configuration file [default: asgate.yaml, then conf/asgate.yaml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// The ASGI app, for example `main:app`
+    #[arg(value_name = "MODULE:APP")]
+    app: String,
+    /// Where to accept clients
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: String,
+    /// Number of worker processes [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroU16>,
+    /// Where the app is
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    directory: PathBuf,
+    /// The Python interpreter [default: the directory's .venv, else python3]
+    #[arg(long, value_name = "EXE")]
+    python: Option<PathBuf>,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed stdout is nobody's problem: `asgate --help | head`.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { UNREADABLE } else { 0 });
+        }
+    };
+    match cli.command {
+        Command::Run(file) => load(file).map_or_else(ExitCode::from, |config| serve::run(&config)),
+        Command::Serve(serve) => match serve.config() {
+            Ok(config) => serve::run(&config),
+            Err(problems) => complain(&problems.join("\n"), PROBLEMS).into(),
+        },
+        Command::Check(file) => load(file).map_or_else(ExitCode::from, |_| ExitCode::SUCCESS),
+        Command::Schema => {
+            let _ = writeln!(std::io::stdout(), "{:#}", config::schema());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+impl Serve {
+    fn config(&self) -> Result<Config, Vec<String>> {
+        let cores = || std::thread::available_parallelism().ok()?.get().try_into().ok();
+        let cores = || cores().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
+        let workers = self.workers.unwrap_or_else(cores);
+        Config::for_app(&self.app, &self.listen, workers, &self.directory, self.python.as_deref())
+    }
+}
+
+fn load(file: File) -> Result<Config, u8> {
+    let found = || DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists());
+    let Some(path) = file.config.or_else(found) else {
+        let tried = DEFAULT_FILES.join(" nor ");
+        return Err(complain(&format!("no configuration file: there is neither {tried}"), UNREADABLE));
+    };
+    config::load(&path).map_err(|error| match error {
+        LoadError::Unreadable { .. } => complain(&error.to_string(), UNREADABLE),
+        LoadError::Invalid(problems) => complain(&problems.to_string(), PROBLEMS),
+    })
+}
+
+/// Says on stderr what is wrong.
+fn complain(message: &str, code: u8) -> u8 {
+    let _ = writeln!(std::io::stderr(), "{message}");
+    code
+}

@@ -1,0 +1,223 @@
+//! From peer, headers and listener to what the worker is told about the client.
+
+use std::net::IpAddr;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::Uuid;
+
+use super::chain::Chain;
+use super::peer::{Peer, TrustedProxies};
+use crate::routing::host;
+
+#[cfg(test)]
+mod tests;
+
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest request id that is taken over from a trusted peer, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// How the client reached the first hop. A WebSocket is known by its HTTP scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// What a listener knows about every request it takes. Made once per listener.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    scheme: Scheme,
+    port: HeaderValue,
+}
+
+/// Who sent a request, and what the worker is told about it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The client's address; `None` behind a Unix socket. An IPv4-mapped IPv6 address is IPv4 here.
+    pub ip: Option<IpAddr>,
+    /// The client's port; known only when the client is the peer.
+    pub port: Option<u16>,
+    pub scheme: Scheme,
+    /// Whether the peer is a trusted proxy, see [`super::strip::keep`].
+    pub from_trusted: bool,
+    /// `X-Forwarded-For`: bare addresses, the peer last; `None` behind a Unix socket.
+    pub forwarded_for: Option<HeaderValue>,
+    /// `X-Forwarded-Host`: the host, with its port where the client named one; `None` when the
+    /// request named no host.
+    pub forwarded_host: Option<HeaderValue>,
+    /// `X-Forwarded-Port`: the port that the client connected to.
+    pub forwarded_port: HeaderValue,
+    /// `X-Request-Id`: visible ASCII, at most 128 bytes.
+    pub request_id: HeaderValue,
+}
+
+/// Decides who the client is.
+///
+/// `Host` must have been checked before ([`host::parse`]), and `:authority` put there for HTTP/2.
+/// Of an untrusted peer nothing but `Host` is read. Of a trusted one, each of these is taken where
+/// it is valid on a single line, and replaced by what we see ourselves where it is not:
+/// `X-Forwarded-Proto` (one of http, https, ws, wss), `X-Forwarded-Host`, `X-Forwarded-Port`,
+/// `X-Request-Id`. `X-Forwarded-For` may have many lines; the client is the first hop, seen from
+/// here, that is not trusted, or the farthest when all are (what Uvicorn does).
+///
+/// `new_id` makes a request id (a UUIDv7) when the peer gave none to keep.
+pub fn identify(
+    peer: &Peer,
+    headers: &HeaderMap,
+    trusted: &TrustedProxies,
+    listener: &Facts,
+    new_id: impl FnOnce() -> Uuid,
+) -> Identity {
+    if peer.ip().is_some_and(|ip| trusted.contains(ip)) {
+        return behind_proxy(peer, headers, trusted, listener, new_id);
+    }
+    Identity {
+        ip: peer.ip(),
+        port: peer.port(),
+        scheme: listener.scheme,
+        from_trusted: false,
+        forwarded_for: peer.text().cloned(),
+        forwarded_host: headers.get(HOST).cloned(),
+        forwarded_port: listener.port.clone(),
+        request_id: id_value(new_id()),
+    }
+}
+
+fn behind_proxy(
+    peer: &Peer,
+    headers: &HeaderMap,
+    trusted: &TrustedProxies,
+    listener: &Facts,
+    new_id: impl FnOnce() -> Uuid,
+) -> Identity {
+    let chain = Chain::read(headers);
+    let client = chain.client(trusted);
+    let scheme = single(headers, &X_FORWARDED_PROTO).and_then(Scheme::parse);
+    let named = single(headers, &X_FORWARDED_HOST)
+        .and_then(|value| Some((value, host::parse(value.as_bytes()).ok()?)));
+    // The proxy's own account of the port goes first; knowing the scheme alone, it is that of the
+    // scheme.
+    let port = single(headers, &X_FORWARDED_PORT)
+        .filter(|value| is_port(value))
+        .cloned()
+        .or_else(|| {
+            named
+                .as_ref()
+                .and_then(|(_, host)| host.port)
+                .map(HeaderValue::from)
+        })
+        .or_else(|| scheme.map(Scheme::default_port));
+    Identity {
+        ip: client.or(peer.ip()),
+        port: if client.is_none() { peer.port() } else { None },
+        scheme: scheme.unwrap_or(listener.scheme),
+        from_trusted: true,
+        forwarded_for: chain.extended_by(peer),
+        forwarded_host: named
+            .map(|(value, _)| value)
+            .or_else(|| headers.get(HOST))
+            .cloned(),
+        forwarded_port: port.unwrap_or_else(|| listener.port.clone()),
+        request_id: single(headers, &X_REQUEST_ID)
+            .filter(|value| is_request_id(value))
+            .cloned()
+            .unwrap_or_else(|| id_value(new_id())),
+    }
+}
+
+/// The value of a header that is there on one line only.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().filter(|_| lines.next().is_none())
+}
+
+fn is_port(value: &HeaderValue) -> bool {
+    let digits = value.as_bytes();
+    let number = || str::from_utf8(digits).ok()?.parse::<u16>().ok();
+    digits.iter().all(u8::is_ascii_digit) && number().is_some_and(|port| port > 0)
+}
+
+fn is_request_id(value: &HeaderValue) -> bool {
+    let id = value.as_bytes();
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+fn id_value(id: Uuid) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    // Hex digits and hyphens are always a legal value.
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer))
+        .unwrap_or(HeaderValue::from_static(""))
+}
+
+// === impl Scheme ===
+
+impl Scheme {
+    /// As in a URI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    fn parse(value: &HeaderValue) -> Option<Self> {
+        let is = |name: &[u8]| value.as_bytes().eq_ignore_ascii_case(name);
+        if is(b"https") || is(b"wss") {
+            Some(Self::Https)
+        } else if is(b"http") || is(b"ws") {
+            Some(Self::Http)
+        } else {
+            None
+        }
+    }
+
+    fn default_port(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Http => "80",
+            Self::Https => "443",
+        })
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// `port` is where the listener accepts; a Unix socket has none and counts as the default port
+    /// of `scheme`.
+    pub fn new(scheme: Scheme, port: Option<u16>) -> Self {
+        Self {
+            scheme,
+            port: port.map_or_else(|| scheme.default_port(), HeaderValue::from),
+        }
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The headers that the worker gets, each on one line, after [`super::strip::keep`] took away
+    /// what the client sent under these names.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static HeaderName, HeaderValue)> {
+        let scheme = HeaderValue::from_static(self.scheme.as_str());
+        [
+            (&X_FORWARDED_FOR, self.forwarded_for.clone()),
+            (&X_FORWARDED_PROTO, Some(scheme)),
+            (&X_FORWARDED_HOST, self.forwarded_host.clone()),
+            (&X_FORWARDED_PORT, Some(self.forwarded_port.clone())),
+            (&X_REQUEST_ID, Some(self.request_id.clone())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// [`Identity::request_id`] as text.
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}

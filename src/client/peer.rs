@@ -1,0 +1,64 @@
+//! The neighbour on the other end of a connection, and which neighbours are believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::HeaderValue;
+use ipnet::IpNet;
+
+/// The peer of one connection. Made once when it is accepted, so that its address is put into text
+/// once.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    address: Option<SocketAddr>,
+    text: Option<HeaderValue>,
+}
+
+impl Peer {
+    /// A TCP peer. An IPv4-mapped IPv6 address counts as IPv4.
+    pub fn tcp(address: SocketAddr) -> Self {
+        let ip = address.ip().to_canonical();
+        Self {
+            address: Some(SocketAddr::new(ip, address.port())),
+            text: HeaderValue::try_from(ip.to_string()).ok(),
+        }
+    }
+
+    /// A Unix-socket peer: it has no address and is never trusted.
+    pub fn unix() -> Self {
+        Self {
+            address: None,
+            text: None,
+        }
+    }
+
+    /// `None` for a Unix-socket peer.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.address.map(|address| address.ip())
+    }
+
+    /// `None` for a Unix-socket peer.
+    pub fn port(&self) -> Option<u16> {
+        self.address.map(|address| address.port())
+    }
+
+    /// The address without port and brackets, as a header carries it.
+    pub(super) fn text(&self) -> Option<&HeaderValue> {
+        self.text.as_ref()
+    }
+}
+
+/// The peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl TrustedProxies {
+    pub fn new(networks: &[IpNet]) -> Self {
+        Self(networks.to_vec())
+    }
+
+    /// Whether `ip` is one of them. IPv4-mapped IPv6 addresses count as IPv4.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.0.iter().any(|network| network.contains(&ip))
+    }
+}

@@ -1,0 +1,196 @@
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{Nominated, NominationError, keep, keep_response};
+
+fn name(text: &str) -> HeaderName {
+    HeaderName::from_bytes(text.as_bytes()).unwrap()
+}
+
+/// Every mix of `-` and `_`, in both cases.
+fn spellings(known: &str) -> Vec<String> {
+    let mut all = vec![String::new()];
+    for letter in known.chars() {
+        let choices: &[char] = if letter == '-' {
+            &['-', '_']
+        } else {
+            &[letter]
+        };
+        all = all
+            .iter()
+            .flat_map(|start| choices.iter().map(move |choice| format!("{start}{choice}")))
+            .collect();
+    }
+    let upper: Vec<_> = all.iter().map(|name| name.to_uppercase()).collect();
+    all.into_iter().chain(upper).collect()
+}
+
+#[test]
+fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
+    for known in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-user",
+        "x-forwarded-client-cert",
+        "x-request-id",
+        "x-iis-windowsauthtoken",
+        "x-arr-clientcert",
+        "x-ms-client-principal",
+        "x-ms-client-principal-name",
+        "x-ms-client-principal-id",
+        "remote-user",
+        "x-remote-user",
+    ] {
+        for spelling in spellings(known) {
+            assert!(
+                !keep(&name(&spelling), false),
+                "{spelling} from an untrusted peer"
+            );
+            assert!(
+                !keep(&name(&spelling), true),
+                "{spelling} from a trusted peer"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_real_ip_is_taken_from_trusted_peers_only() {
+    for spelling in spellings("x-real-ip") {
+        assert!(
+            !keep(&name(&spelling), false),
+            "{spelling} from an untrusted peer"
+        );
+        let as_is = spelling.eq_ignore_ascii_case("x-real-ip");
+        assert_eq!(
+            keep(&name(&spelling), true),
+            as_is,
+            "{spelling} from a trusted peer"
+        );
+    }
+}
+
+#[test]
+fn what_the_app_is_meant_to_see_is_kept() {
+    for kept in [
+        "host",
+        "accept",
+        "authorization",
+        "cookie",
+        "content-type",
+        "content-length",
+        "expect",
+        "from",
+        "forwarded-x",
+        "range",
+        "referer",
+        "remote-users",
+        "sec-websocket-key",
+        "tex",
+        "traceparent",
+        "user-agent",
+        "upgrade-insecure-requests",
+        "x",
+        "x-forwarded",
+        "x-forwardedfor",
+        "x-arr-log-id",
+        "x-arr-ssl",
+        "x-api-key",
+        "x-csrf-token",
+        "x-ms-client-request-id",
+        "x-requested-with",
+        "xx-forwarded-for",
+    ] {
+        for from_trusted in [false, true] {
+            assert!(
+                keep(&name(kept), from_trusted),
+                "{kept}, trusted: {from_trusted}"
+            );
+        }
+    }
+}
+
+#[test]
+fn responses_lose_what_is_the_connections_only() {
+    for (header, expected) in [
+        ("connection", false),
+        ("keep-alive", false),
+        ("proxy-authenticate", false),
+        ("trailer", false),
+        ("transfer-encoding", false),
+        ("upgrade", false),
+        ("server", true),
+        ("set-cookie", true),
+        ("content-length", true),
+        ("www-authenticate", true),
+        ("x-forwarded-for", true),
+    ] {
+        assert_eq!(keep_response(&name(header)), expected, "{header}");
+    }
+}
+
+fn connection(lines: &[&'static str]) -> HeaderMap {
+    lines
+        .iter()
+        .map(|line| (CONNECTION, HeaderValue::from_static(line)))
+        .collect()
+}
+
+#[test]
+fn nominated_headers_are_known() {
+    let headers = connection(&["close, X-Hop", " x-Other ,, Keep-Alive, Upgrade, TE"]);
+    let nominated = Nominated::read(&headers).unwrap();
+    for (header, expected) in [
+        ("x-hop", true),
+        ("X-Other", true),
+        ("x-hop-2", false),
+        ("close", false),
+        ("accept", false),
+    ] {
+        assert_eq!(nominated.contains(&name(header)), expected, "{header}");
+    }
+    let none = HeaderMap::new();
+    assert!(
+        !Nominated::read(&none).unwrap().contains(&name("x-hop")),
+        "nothing was nominated"
+    );
+}
+
+#[test]
+fn nominations_that_are_refused() {
+    let ten = "a,b,c,d,e,f,g,h,i,j";
+    for (lines, error) in [
+        (vec!["Host"], NominationError::EndToEnd),
+        (vec!["close, content-length"], NominationError::EndToEnd),
+        (vec!["Authorization"], NominationError::EndToEnd),
+        (vec!["x-hop", "cookie"], NominationError::EndToEnd),
+        (vec!["X-Forwarded-For"], NominationError::EndToEnd),
+        (vec!["x_forwarded_proto"], NominationError::EndToEnd),
+        (vec!["X-Forwarded-Anything"], NominationError::EndToEnd),
+        (vec!["x-real-ip"], NominationError::EndToEnd),
+        (vec!["x hop"], NominationError::NoName),
+        (vec!["(x)"], NominationError::NoName),
+        (vec![ten, "k"], NominationError::TooMany),
+    ] {
+        let headers = connection(&lines);
+        assert_eq!(Nominated::read(&headers).err(), Some(error), "{lines:?}");
+    }
+    let headers = connection(&[ten, "close, keep-alive"]);
+    assert!(
+        Nominated::read(&headers).is_ok(),
+        "ten are fine, options do not count"
+    );
+}

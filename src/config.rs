@@ -1,0 +1,32 @@
+//! The configuration file as typed data: reading, checking, and the manual that is made from its types.
+//!
+//! A file passes three stages, each in its own module:
+//! 1. [`yaml`] reads the text into a tree that knows where everything stands and fills in `${NAME}`;
+//! 2. [`structure`] holds the tree against the JSON Schema of [`model`]: keys, types, units, words;
+//! 3. [`check`] turns the model into [`checked`]: names that refer to each other, files, addresses.
+//!
+//! Each stage reports everything that it finds, so that one run shows all that is wrong. Nothing
+//! here opens a socket, starts a process or knows another module of the crate.
+
+mod check;
+mod checked;
+mod load;
+mod model;
+mod pending;
+mod place;
+mod problem;
+mod reference;
+mod schema;
+mod serve;
+mod structure;
+mod units;
+mod yaml;
+
+pub use checked::*;
+pub use load::{LoadError, load, parse};
+pub use problem::{Problem, Problems};
+pub use reference::reference;
+pub use schema::schema;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Model → [`super::checked`]: what the types cannot say.
+//!
+//! Every check reports what it finds and goes on. A function returns `None` when, and only when,
+//! something was reported, here or before; nothing is reported twice. Looks at the file system
+//! (does a directory exist?), never at the network.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::checked::{AccessLog, Config, Logging};
+use super::model;
+use super::place::Place;
+use super::problem::Problem;
+use super::structure::Shaped;
+
+mod actions;
+mod address;
+mod app;
+mod files;
+mod matches;
+mod network;
+mod routes;
+mod text;
+mod upstreams;
+
+/// What the checks share.
+struct Check<'a> {
+    /// Relative paths start here; absolute.
+    base: &'a Path,
+    /// What the structure left out; `None` when the model did not come from a file.
+    shaped: Option<&'a Shaped>,
+    problems: Vec<Problem>,
+}
+
+/// Names of the upstreams in the order of the file.
+struct Names<'a> {
+    list: Vec<&'a str>,
+    index: HashMap<&'a str, usize>,
+    /// Whether all are known: an upstream may be missing because its section was refused.
+    complete: bool,
+}
+
+/// Check the whole. `root` is the tree that `file` was read from, `base` the directory that
+/// relative paths start from. The configuration is `None` only when there are problems; without a
+/// problem here it may still be incomplete if `shaped` left something out.
+pub fn check(
+    file: &model::File,
+    root: &Place<'_>,
+    shaped: Option<&Shaped>,
+    base: &Path,
+) -> (Option<Config>, Vec<Problem>) {
+    let mut check = Check {
+        base,
+        shaped,
+        problems: Vec::new(),
+    };
+    let config = check.file(file, root);
+    (config, check.problems)
+}
+
+impl Check<'_> {
+    fn file(&mut self, file: &model::File, root: &Place<'_>) -> Option<Config> {
+        let listeners = self.listeners(&file.listeners, &root.key("listeners"));
+        let admin = match &file.admin {
+            Some(admin) => self.admin(admin, &root.key("admin")).map(Some),
+            None => Some(None),
+        };
+        self.no_overlap(&listeners, admin.as_ref().and_then(Option::as_ref));
+        let trusted_proxies =
+            self.trusted_proxies(&file.trusted_proxies, &root.key("trusted_proxies"));
+        let ordered = upstreams::in_order(&file.upstreams, &root.key("upstreams"));
+        let names = self.names(&ordered, root);
+        let upstreams = self.upstreams(&ordered);
+        let routes = self.routes(&file.routes, &root.key("routes"), &names);
+        Some(Config {
+            listeners: all(listeners)?
+                .into_iter()
+                .map(|(listener, _)| listener)
+                .collect(),
+            trusted_proxies: trusted_proxies?,
+            upstreams: upstreams?,
+            routes: routes?,
+            shutdown_timeout: file.shutdown_timeout.0,
+            admin: admin?.map(|(address, _)| address),
+            logging: logging(&file.logging),
+        })
+    }
+
+    fn report(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Whether something at `place` was refused before, so that what seems missing may be there.
+    fn is_damaged(&self, place: &Place<'_>) -> bool {
+        self.shaped.is_some_and(|shaped| shaped.is_damaged(place))
+    }
+
+    /// Complain of an empty list; what was never there has been reported as missing.
+    fn not_empty<T>(&mut self, list: &[T], place: &Place<'_>, allowed: &str) -> Option<()> {
+        if !list.is_empty() {
+            return Some(());
+        }
+        if place.node().is_some() && !self.is_damaged(place) {
+            self.report(place.problem("is empty", allowed));
+        }
+        None
+    }
+}
+
+/// Every value, unless one is missing.
+fn all<T>(values: Vec<Option<T>>) -> Option<Vec<T>> {
+    values.into_iter().collect()
+}
+
+fn logging(logging: &model::Logging) -> Logging {
+    use log::LevelFilter;
+    let level = match logging.level {
+        model::Level::Off => LevelFilter::Off,
+        model::Level::Error => LevelFilter::Error,
+        model::Level::Warn => LevelFilter::Warn,
+        model::Level::Info => LevelFilter::Info,
+        model::Level::Debug => LevelFilter::Debug,
+        model::Level::Trace => LevelFilter::Trace,
+    };
+    let access = match (logging.access.format, logging.access.output) {
+        (_, model::AccessOutput::Off) => AccessLog::Off,
+        (model::AccessFormat::Ecs, model::AccessOutput::Stdout) => AccessLog::Stdout,
+    };
+    Logging { level, access }
+}

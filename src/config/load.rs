@@ -1,0 +1,104 @@
+//! From a file, or its text, to the checked configuration.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::check::check;
+use super::checked::Config;
+use super::place::Place;
+use super::problem::{Position, Problem, Problems};
+use super::schema::schema;
+use super::structure::shape;
+use super::yaml::{self, Env, FILE};
+use super::{model, yaml::end_of};
+
+/// More than any configuration needs; a wrong file name must not fill the memory.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read at all.
+    #[error("{}: cannot be read", .file.display())]
+    Unreadable { file: PathBuf, source: io::Error },
+    /// It could, and this is what is wrong with it.
+    #[error(transparent)]
+    Invalid(#[from] Problems),
+}
+
+/// Read, validate and resolve the file at `path` with the environment of this process.
+///
+/// # Errors
+/// [`LoadError::Unreadable`] when there is no such file or it cannot be read,
+/// [`LoadError::Invalid`] with everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let unreadable = |source| LoadError::Unreadable {
+        file: path.to_owned(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(LARGEST_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let error = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB");
+        return Err(unreadable(error));
+    }
+    let text = utf8(&bytes).map_err(|problem| Problems::new(path, vec![problem]))?;
+    Ok(parse(text, path, &|name| std::env::var(name).ok())?)
+}
+
+/// Check `text`, which is what `file` holds. `env` answers for `${NAME}`.
+///
+/// Nothing is read but the existence of the files that the text names; relative ones start from the
+/// directory of `file`.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the text.
+pub fn parse(text: &str, file: &Path, env: Env<'_>) -> Result<Config, Problems> {
+    let (tree, mut problems) = yaml::read(text, env);
+    let Some(tree) = tree else {
+        return Err(Problems::new(file, problems));
+    };
+    let shaped = shape(&tree, &schema(), &mut problems);
+    let root = Place::root(&tree);
+    let config = match serde_json::from_value::<model::File>(shaped.value.clone()) {
+        Ok(model) => {
+            let (config, found) = check(&model, &root, Some(&shaped), &directory_of(file));
+            problems.extend(found);
+            config
+        }
+        // The value fits the schema that serde's types made.
+        Err(error) => {
+            problems.push(root.problem(format!("cannot be understood: {error}"), "the schema"));
+            None
+        }
+    };
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(Problems::new(file, problems)),
+    }
+}
+
+/// The absolute directory of `file`.
+fn directory_of(file: &Path) -> PathBuf {
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    absolute.parent().map_or(absolute.clone(), Path::to_owned)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let position = std::str::from_utf8(valid).map_or(Position::START, end_of);
+        let first = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        Problem {
+            position,
+            path: FILE.to_owned(),
+            what: "is not UTF-8".to_owned(),
+            got: format!("the byte 0x{first:02x}"),
+            allowed: "UTF-8 text".to_owned(),
+        }
+    })
+}

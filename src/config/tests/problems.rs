@@ -1,0 +1,668 @@
+//! One mistake, one line: the exact text of each.
+
+use super::{VALID, said, with};
+
+const LISTENER: &str = "  - address: 127.0.0.1:8080\n";
+const APP: &str = "      asgi: main:app\n";
+const SERVER: &str = "      - address: 127.0.0.1:8001\n";
+const BACKEND: &str = "    servers:\n      - address: 127.0.0.1:8001\n";
+const ROUTE: &str = "  - upstream: app\n";
+
+/// Each pair: what replaces `line` of the valid file, and all that is said about the result.
+/// `{directory}` stands for the directory of the file.
+fn check(line: &str, cases: &[(&str, &str)]) {
+    let directory = std::env::current_dir().expect("a current directory");
+    let directory = directory.to_str().expect("a Unicode directory");
+    for (new, expected) in cases {
+        let text = with(line, new);
+        let expected = expected.replace("{directory}", directory);
+        assert_eq!(said(&text), expected, "what is said about\n{text}");
+    }
+}
+
+#[test]
+fn the_valid_file_of_these_tests_is_valid() {
+    assert_eq!(said(VALID), "", "no problem");
+}
+
+#[test]
+fn keys_and_types() {
+    check(
+        LISTENER,
+        &[
+            (
+                "  - adress: 127.0.0.1:8080\n",
+                "asgate.yaml:2:5: listeners[0].adress: unknown key (got \"adress\", allowed address, http2, max_connections, header_timeout or idle_timeout; did you mean \"address\"?)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, tls: {} }\n",
+                "asgate.yaml:2:32: listeners[0].tls: not implemented yet (got \"tls\", allowed no such key until then)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, tsl: {} }\n",
+                "asgate.yaml:2:32: listeners[0].tsl: unknown key (got \"tsl\", allowed address, http2, max_connections, header_timeout or idle_timeout; did you mean \"tls\"?)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, zzz: {} }\n",
+                "asgate.yaml:2:32: listeners[0].zzz: unknown key (got \"zzz\", allowed address, http2, max_connections, header_timeout or idle_timeout)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, http2: on }\n",
+                "asgate.yaml:2:39: listeners[0].http2: has the wrong type (got \"on\", allowed true or false)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, http2: \"true\" }\n",
+                "asgate.yaml:2:39: listeners[0].http2: has the wrong type (got \"true\", allowed true or false)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, max_connections: many }\n",
+                "asgate.yaml:2:49: listeners[0].max_connections: has the wrong type (got \"many\", allowed a whole number from 1 to 4294967295)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, max_connections: 0 }\n",
+                "asgate.yaml:2:49: listeners[0].max_connections: is out of range (got 0, allowed a whole number from 1 to 4294967295)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, max_connections: 1.5 }\n",
+                "asgate.yaml:2:49: listeners[0].max_connections: has the wrong type (got 1.5, allowed a whole number from 1 to 4294967295)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, max_connections: 99999999999999999999 }\n",
+                "asgate.yaml:2:49: listeners[0].max_connections: is out of range (got 99999999999999999999, allowed a whole number from 1 to 4294967295)",
+            ),
+            (
+                "  - { address: 8080 }\n",
+                "asgate.yaml:2:16: listeners[0].address: has the wrong type (got 8080, allowed text such as \"0.0.0.0:80\" in quotes)",
+            ),
+            (
+                "  - { address: }\n",
+                "asgate.yaml:2:14: listeners[0].address: has no value (got nothing, allowed text such as \"0.0.0.0:80\")",
+            ),
+            (
+                "  - { address: [127.0.0.1:8080] }\n",
+                "asgate.yaml:2:16: listeners[0].address: has the wrong type (got a list, allowed text such as \"0.0.0.0:80\")",
+            ),
+            (
+                "  - 127.0.0.1:8080\n",
+                "asgate.yaml:2:5: listeners[0]: has the wrong type (got \"127.0.0.1:8080\", allowed a mapping)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, address: 127.0.0.1:8081 }\n",
+                "asgate.yaml:2:32: listeners[0].address: is there twice (got a second value, allowed each key once)",
+            ),
+        ],
+    );
+    check(
+        ROUTE,
+        &[
+            (
+                "  - { upstream: app, match: { host: { a: b } } }\n",
+                "asgate.yaml:11:37: routes[0].match.host: has the wrong type (got a mapping, allowed text or a list)",
+            ),
+            (
+                "  - { upstream: app, match: { header: [a] } }\n",
+                "asgate.yaml:11:39: routes[0].match.header: has the wrong type (got a list, allowed a mapping)",
+            ),
+            (
+                "  - { upstream: app, match: { header: { a: 1 } } }\n",
+                "asgate.yaml:11:44: routes[0].match.header.a: has the wrong type (got 1, allowed text in quotes)",
+            ),
+            (
+                "  - { upstream: app, allow: [10.0.0.0/8] }\n",
+                "asgate.yaml:11:22: routes[0].allow: not implemented yet (got \"allow\", allowed no such key until then)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn durations_and_sizes() {
+    check(
+        LISTENER,
+        &[
+            (
+                "  - { address: 127.0.0.1:8080, idle_timeout: 30 }\n",
+                "asgate.yaml:2:46: listeners[0].idle_timeout: needs a unit (got 30, allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, idle_timeout: 30sec }\n",
+                "asgate.yaml:2:46: listeners[0].idle_timeout: is not a number and a unit (got \"30sec\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, idle_timeout: 0s }\n",
+                "asgate.yaml:2:46: listeners[0].idle_timeout: must not be zero (got \"0s\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, idle_timeout: 9000h }\n",
+                "asgate.yaml:2:46: listeners[0].idle_timeout: is too large (got \"9000h\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+            (
+                "  - { address: 127.0.0.1:8080, idle_timeout: off }\n",
+                "asgate.yaml:2:46: listeners[0].idle_timeout: is not a number and a unit (got \"off\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+        ],
+    );
+    check(
+        ROUTE,
+        &[
+            (
+                "  - { upstream: app, timeouts: { total: none } }\n",
+                "asgate.yaml:11:41: routes[0].timeouts.total: is not a number and a unit (got \"none\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h or off)",
+            ),
+            (
+                "  - { upstream: app, limits: { body: 100 } }\n",
+                "asgate.yaml:11:38: routes[0].limits.body: needs a unit (got 100, allowed a size such as 100B, 64KiB, 30MB, 1GiB or off)",
+            ),
+            (
+                "  - { upstream: app, limits: { body: 100mb } }\n",
+                "asgate.yaml:11:38: routes[0].limits.body: is not a number and a unit (got \"100mb\", allowed a size such as 100B, 64KiB, 30MB, 1GiB or off)",
+            ),
+            (
+                "  - { upstream: app, limits: { body: 99999999999TiB } }\n",
+                "asgate.yaml:11:38: routes[0].limits.body: is too large (got \"99999999999TiB\", allowed a size such as 100B, 64KiB, 30MB, 1GiB or off)",
+            ),
+            (
+                "  - { upstream: app, limits: { header: 1MiB } }\n",
+                "asgate.yaml:11:40: routes[0].limits.header: is out of range (got \"1MiB\", allowed 1B to 1048575B)",
+            ),
+            (
+                "  - { upstream: app, limits: { header: off } }\n",
+                "asgate.yaml:11:40: routes[0].limits.header: is not a number and a unit (got \"off\", allowed a size such as 100B, 64KiB, 30MB, 1GiB)",
+            ),
+            (
+                "  - { upstream: app, limits: { uri: 0B } }\n",
+                "asgate.yaml:11:37: routes[0].limits.uri: is out of range (got \"0B\", allowed 1B to 64KiB)",
+            ),
+            (
+                "  - { upstream: app, limits: { uri: 65KiB } }\n",
+                "asgate.yaml:11:37: routes[0].limits.uri: is out of range (got \"65KiB\", allowed 1B to 64KiB)",
+            ),
+            (
+                "  - { upstream: app, limits: { headers: 257 } }\n",
+                "asgate.yaml:11:41: routes[0].limits.headers: is out of range (got 257, allowed a whole number from 1 to 256)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn listeners() {
+    check(
+        LISTENER,
+        &[
+            (
+                "  []\n",
+                "asgate.yaml:2:3: listeners: is empty (got an empty list, allowed at least one listener)",
+            ),
+            (
+                "  - address: localhost:8080\n",
+                "asgate.yaml:2:14: listeners[0].address: is not an address (got \"localhost:8080\", allowed ip:port, [v6]:port or unix:/path)",
+            ),
+            (
+                "  - address: 127.0.0.1\n",
+                "asgate.yaml:2:14: listeners[0].address: is not an address (got \"127.0.0.1\", allowed ip:port, [v6]:port or unix:/path)",
+            ),
+            (
+                "  - address: 127.0.0.1:99999\n",
+                "asgate.yaml:2:14: listeners[0].address: is not an address (got \"127.0.0.1:99999\", allowed ip:port, [v6]:port or unix:/path)",
+            ),
+            (
+                "  - address: \"unix:\"\n",
+                "asgate.yaml:2:14: listeners[0].address: has no path (got \"unix:\", allowed ip:port, [v6]:port or unix:/path)",
+            ),
+            (
+                "  - address: 127.0.0.1:80\n  - address: 127.0.0.1:80\n",
+                "asgate.yaml:3:14: listeners[1].address: overlaps listeners[0].address at 2:14 (got \"127.0.0.1:80\", allowed an address that nothing else listens on)",
+            ),
+            (
+                "  - address: 0.0.0.0:80\n  - address: 127.0.0.1:80\n",
+                "asgate.yaml:3:14: listeners[1].address: overlaps listeners[0].address at 2:14 (got \"127.0.0.1:80\", allowed an address that nothing else listens on)",
+            ),
+            (
+                "  - address: 127.0.0.1:80\n  - address: \"[::]:80\"\n",
+                "asgate.yaml:3:14: listeners[1].address: overlaps listeners[0].address at 2:14 (got \"[::]:80\", allowed an address that nothing else listens on)",
+            ),
+            ("  - address: 127.0.0.1:80\n  - address: 127.0.0.2:80\n", ""),
+            ("  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n", ""),
+        ],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets() {
+    check(
+        LISTENER,
+        &[
+            (
+                "  - address: unix:/run/a\n  - address: unix:/run/a\n",
+                "asgate.yaml:3:14: listeners[1].address: overlaps listeners[0].address at 2:14 (got \"unix:/run/a\", allowed an address that nothing else listens on)",
+            ),
+            (
+                "  - address: unix:/run/01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\n",
+                "asgate.yaml:2:14: listeners[0].address: is too long a path for a socket (got \"unix:/run/0123456789012345678901234567890123456789012345678901234567890123456789…\", allowed at most 107 bytes, made absolute)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_rest_of_the_top_level() {
+    check(
+        ROUTE,
+        &[
+            (
+                "  - upstream: app\nadmin: { address: 0.0.0.0:9180 }\n",
+                "asgate.yaml:12:19: admin.address: can be reached from other machines (got \"0.0.0.0:9180\", allowed a loopback address or a Unix socket: others need a token, which is not implemented yet)",
+            ),
+            (
+                "  - upstream: app\nadmin: { address: 127.0.0.1:8080 }\n",
+                "asgate.yaml:12:19: admin.address: overlaps listeners[0].address at 2:14 (got \"127.0.0.1:8080\", allowed an address that nothing else listens on)",
+            ),
+            (
+                "  - upstream: app\nadmin: {}\n",
+                "asgate.yaml:12:8: admin.address: is missing (got nothing, allowed text such as \"127.0.0.1:9180\")",
+            ),
+            (
+                "  - upstream: app\ntrusted_proxies: [10.0.0.1/8]\n",
+                "asgate.yaml:12:19: trusted_proxies[0]: has bits set beyond its prefix (got \"10.0.0.1/8\", allowed 10.0.0.0/8 for the network, 10.0.0.1 for the address)",
+            ),
+            (
+                "  - upstream: app\ntrusted_proxies: [example.com]\n",
+                "asgate.yaml:12:19: trusted_proxies[0]: is not a network (got \"example.com\", allowed an address such as 192.0.2.7 or a network such as 10.0.0.0/8)",
+            ),
+            (
+                "  - upstream: app\nlogging: { level: verbose }\n",
+                "asgate.yaml:12:19: logging.level: is not a known value (got \"verbose\", allowed off, error, warn, info, debug or trace)",
+            ),
+            (
+                "  - upstream: app\nlogging: { level: inf }\n",
+                "asgate.yaml:12:19: logging.level: is not a known value (got \"inf\", allowed off, error, warn, info, debug or trace; did you mean \"info\"?)",
+            ),
+            (
+                "  - upstream: app\nlogging: { access: { format: w3c } }\n",
+                "asgate.yaml:12:30: logging.access.format: not implemented yet (got \"w3c\", allowed ecs)",
+            ),
+            (
+                "  - upstream: app\nlogging: { access: { output: access.log } }\n",
+                "asgate.yaml:12:30: logging.access.output: not implemented yet (got \"access.log\", allowed stdout or off)",
+            ),
+            (
+                "  - upstream: app\nlogging: { access: { output: 3 } }\n",
+                "asgate.yaml:12:30: logging.access.output: not implemented yet (got 3, allowed stdout or off)",
+            ),
+            (
+                "  - upstream: app\nshutdown_timeout: off\n",
+                "asgate.yaml:12:19: shutdown_timeout: is not a number and a unit (got \"off\", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn upstreams() {
+    check(
+        BACKEND,
+        &[
+            (
+                "    {}\n",
+                "asgate.yaml:8:5: upstreams.backend: has no workers (got neither, allowed app or servers)",
+            ),
+            (
+                "    servers: []\n",
+                "asgate.yaml:8:14: upstreams.backend.servers: is empty (got an empty list, allowed at least one server)",
+            ),
+            (
+                "    servers: [{ address: 127.0.0.1:1 }]\n    app: { asgi: a:b }\n",
+                "asgate.yaml:8:5: upstreams.backend: has two sources of workers (got app and servers, allowed one of app and servers)",
+            ),
+            (
+                "    servers: [{ address: 127.0.0.1:1 }]\n    balance: least_requests\n",
+                "asgate.yaml:9:14: upstreams.backend.balance: not implemented yet (got \"least_requests\", allowed round_robin)",
+            ),
+            (
+                "    servers: [{ address: 127.0.0.1:1 }]\n    balance: roundrobin\n",
+                "asgate.yaml:9:14: upstreams.backend.balance: is not a known value (got \"roundrobin\", allowed round_robin; did you mean \"round_robin\"?)",
+            ),
+            (
+                "    servers: [{ address: 127.0.0.1:1 }]\n    health: { path: /healthz }\n",
+                "asgate.yaml:9:5: upstreams.backend.health: not implemented yet (got \"health\", allowed no such key until then)",
+            ),
+            (
+                "    servers: [{ address: 127.0.0.1:1 }]\n    connections: { max_age: 10m }\n",
+                "asgate.yaml:9:20: upstreams.backend.connections.max_age: not implemented yet (got \"max_age\", allowed no such key until then)",
+            ),
+        ],
+    );
+    check(
+        SERVER,
+        &[
+            (
+                "      - address: app.internal:8001\n",
+                "asgate.yaml:9:18: upstreams.backend.servers[0].address: host names are not implemented yet (got \"app.internal:8001\", allowed ip:port, [v6]:port or unix:/path)",
+            ),
+            (
+                "      - address: 127.0.0.1:0\n",
+                "asgate.yaml:9:18: upstreams.backend.servers[0].address: has port 0 (got \"127.0.0.1:0\", allowed a port from 1 to 65535)",
+            ),
+            (
+                "      - address: 0.0.0.0:8001\n",
+                "asgate.yaml:9:18: upstreams.backend.servers[0].address: is every address and none to connect to (got \"0.0.0.0:8001\", allowed the address of one machine, such as 127.0.0.1)",
+            ),
+            (
+                "      - { address: 127.0.0.1:8001, weight: 0 }\n",
+                "asgate.yaml:9:44: upstreams.backend.servers[0].weight: is out of range (got 0, allowed a whole number from 1 to 65535)",
+            ),
+            (
+                "      - { address: 127.0.0.1:8001 }\n      - { address: 127.0.0.1:8001, weight: 2 }\n",
+                "asgate.yaml:10:20: upstreams.backend.servers[1].address: is the address of servers[0] again (got \"127.0.0.1:8001\", allowed another ip:port, [v6]:port or unix:/path; or a weight there)",
+            ),
+            (
+                "      - weight: 2\n",
+                "asgate.yaml:9:9: upstreams.backend.servers[0].address: is missing (got nothing, allowed text such as \"127.0.0.1:8001\")",
+            ),
+        ],
+    );
+    check(
+        "  backend:\n",
+        &[
+            (
+                "  \"back end\":\n",
+                "asgate.yaml:7:3: upstreams.\"back end\": is not a name (got \"back end\", allowed 1 to 64 letters, digits, - and _)",
+            ),
+            (
+                "  back.end:\n",
+                "asgate.yaml:7:3: upstreams.\"back.end\": is not a name (got \"back.end\", allowed 1 to 64 letters, digits, - and _)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn apps() {
+    check(
+        APP,
+        &[
+            (
+                "      {}\n",
+                "asgate.yaml:6:7: upstreams.app.app: has nothing to start (got neither, allowed asgi or command)",
+            ),
+            (
+                "      asgi: main.py\n",
+                "asgate.yaml:6:13: upstreams.app.app.asgi: is not an ASGI application (got \"main.py\", allowed module:attribute, for example backend.main:app)",
+            ),
+            (
+                "      asgi: main:app\n      command: [serve, \"{port}\"]\n",
+                "asgate.yaml:6:7: upstreams.app.app: has two ways to start (got asgi and command, allowed one of asgi and command)",
+            ),
+            (
+                "      asgi: main:app\n      directory: ./no-such-directory\n",
+                "asgate.yaml:7:18: upstreams.app.app.directory: does not exist: {directory}/no-such-directory (got \"./no-such-directory\", allowed a directory)",
+            ),
+            (
+                "      asgi: main:app\n      directory: Cargo.toml\n",
+                "asgate.yaml:7:18: upstreams.app.app.directory: is not a directory: {directory}/Cargo.toml (got \"Cargo.toml\", allowed a directory)",
+            ),
+            (
+                "      asgi: main:app\n      python: no-such-directory/python\n",
+                "asgate.yaml:7:15: upstreams.app.app.python: does not exist: {directory}/no-such-directory/python (got \"no-such-directory/python\", allowed a program, or a name without / to look up in PATH)",
+            ),
+            (
+                "      asgi: main:app\n      workers: 0\n",
+                "asgate.yaml:7:16: upstreams.app.app.workers: is out of range (got 0, allowed a whole number from 1 to 65535)",
+            ),
+            (
+                "      asgi: main:app\n      transport: udp\n",
+                "asgate.yaml:7:18: upstreams.app.app.transport: is not a known value (got \"udp\", allowed auto or tcp)",
+            ),
+            (
+                "      asgi: main:app\n      root_path: api\n",
+                "asgate.yaml:7:18: upstreams.app.app.root_path: is not a root path (got \"api\", allowed a path that starts with / and does not end with one)",
+            ),
+            (
+                "      asgi: main:app\n      root_path: /api/\n",
+                "asgate.yaml:7:18: upstreams.app.app.root_path: is not a root path (got \"/api/\", allowed a path that starts with / and does not end with one)",
+            ),
+            (
+                "      asgi: main:app\n      recycle: { max_age: 24h }\n",
+                "asgate.yaml:7:7: upstreams.app.app.recycle: not implemented yet (got \"recycle\", allowed no such key until then)",
+            ),
+            (
+                "      command: []\n",
+                "asgate.yaml:6:16: upstreams.app.app.command: is empty (got an empty list, allowed a program and its arguments)",
+            ),
+            (
+                "      command: [serve]\n",
+                "asgate.yaml:6:16: upstreams.app.app.command: does not tell the server where to listen (got a list, allowed {port} or {socket} in one of the arguments)",
+            ),
+            (
+                "      command: [serve, \"{socket}\"]\n      transport: tcp\n",
+                "asgate.yaml:6:16: upstreams.app.app.command: does not tell the server where to listen (got a list, allowed {port} in one of the arguments, for transport tcp)",
+            ),
+            (
+                "      command: [./no-such-program, \"{port}\"]\n",
+                "asgate.yaml:6:17: upstreams.app.app.command[0]: does not exist: {directory}/no-such-program (got \"./no-such-program\", allowed a program, or a name without / to look up in PATH)",
+            ),
+            (
+                "      command: [serve, 8001]\n",
+                "asgate.yaml:6:24: upstreams.app.app.command[1]: has the wrong type (got 8001, allowed text in quotes)",
+            ),
+            (
+                "      command: [serve, \"{port}\"]\n      root_path: /api\n      python: python3\n",
+                "asgate.yaml:7:18: upstreams.app.app.root_path: has no effect with command (got \"/api\", allowed this key with asgi only)\nasgate.yaml:8:15: upstreams.app.app.python: has no effect with command (got \"python3\", allowed this key with asgi only)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    check(
+        APP,
+        &[
+            (
+                "      asgi: main:app\n      env: { PORT: 8765 }\n",
+                "asgate.yaml:7:20: upstreams.app.app.env.PORT: has the wrong type (got a hidden value, allowed text in quotes)",
+            ),
+            (
+                "      asgi: main:app\n      env: { TOKEN: [hunter2] }\n",
+                "asgate.yaml:7:21: upstreams.app.app.env.TOKEN: has the wrong type (got a list, allowed text)",
+            ),
+            (
+                "      asgi: main:app\n      env: { TOKEN: \"hunter2${\" }\n",
+                "asgate.yaml:7:21: upstreams.app.app.env.TOKEN: has a malformed ${…} (got something else after ${, allowed ${NAME}, ${NAME:-default}, or $$ for a literal $)",
+            ),
+            (
+                "      asgi: main:app\n      env: { \"A=B\": hunter2 }\n",
+                "asgate.yaml:7:14: upstreams.app.app.env.\"A=B\": is not a variable's name (got \"A=B\", allowed a name without =)",
+            ),
+            (
+                "      asgi: \"${SECRET}\"\n",
+                "asgate.yaml:6:13: upstreams.app.app.asgi: is not an ASGI application (got \"${SECRET}\" after expansion, allowed module:attribute, for example backend.main:app)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn routes() {
+    check(
+        ROUTE,
+        &[
+            (
+                "  []\n",
+                "asgate.yaml:11:3: routes: is empty (got an empty list, allowed at least one route)",
+            ),
+            (
+                "  - {}\n",
+                "asgate.yaml:11:5: routes[0]: has no action (got none, allowed exactly one of upstream, redirect and respond)",
+            ),
+            (
+                "  - { upstrem: app }\n",
+                "asgate.yaml:11:7: routes[0].upstrem: unknown key (got \"upstrem\", allowed name, match, upstream, redirect, respond, rewrite, preserve_host, timeouts or limits; did you mean \"upstream\"?)",
+            ),
+            (
+                "  - { upstream: backnd }\n",
+                "asgate.yaml:11:17: routes[0].upstream: is not the name of an upstream (got \"backnd\", allowed app or backend; did you mean \"backend\"?)",
+            ),
+            (
+                "  - { upstream: zzz }\n",
+                "asgate.yaml:11:17: routes[0].upstream: is not the name of an upstream (got \"zzz\", allowed app or backend)",
+            ),
+            (
+                "  - { upstream: app, respond: {} }\n",
+                "asgate.yaml:11:5: routes[0]: has several actions (got upstream and respond, allowed exactly one of upstream, redirect and respond)",
+            ),
+            (
+                "  - { respond: {}, preserve_host: true, rewrite: {} }\n",
+                "asgate.yaml:11:35: routes[0].preserve_host: has no effect without an upstream (got true, allowed this key with upstream only)\nasgate.yaml:11:50: routes[0].rewrite: has no effect without an upstream (got a mapping, allowed this key with upstream only)",
+            ),
+            (
+                "  - { upstream: app, name: \"\" }\n",
+                "asgate.yaml:11:28: routes[0].name: is not a name (got \"\", allowed 1 to 64 characters on one line, without space around them)",
+            ),
+            (
+                "  - { upstream: app, name: a }\n  - { match: { path: /a }, upstream: app, name: a }\n",
+                "asgate.yaml:12:49: routes[1].name: is the name of routes[0] too (got \"a\", allowed a name of its own)",
+            ),
+            (
+                "  - { upstream: app, name: route-2 }\n  - { match: { path: /a }, upstream: app }\n",
+                "asgate.yaml:11:28: routes[0].name: is the name of routes[1] too (got \"route-2\", allowed a name of its own)",
+            ),
+            (
+                "  - { upstream: app }\n  - { match: { path: / }, respond: {} }\n",
+                "asgate.yaml:12:14: routes[1].match: matches the same requests as routes[0] (got the same conditions, allowed other conditions: the first of the two takes all requests)",
+            ),
+            (
+                "  - { match: { host: [a, B.] }, upstream: app }\n  - { match: { host: [b, a] }, respond: {} }\n",
+                "asgate.yaml:12:14: routes[1].match: matches the same requests as routes[0] (got the same conditions, allowed other conditions: the first of the two takes all requests)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn matches() {
+    check(
+        ROUTE,
+        &[
+            (
+                "  - { upstream: app, match: { host: [] } }\n",
+                "asgate.yaml:11:37: routes[0].match.host: is empty (got an empty list, allowed at least one, or no such key for all of them)",
+            ),
+            (
+                "  - { upstream: app, match: { host: \"a.*.com\" } }\n",
+                "asgate.yaml:11:37: routes[0].match.host: is not a host pattern (got \"a.*.com\", allowed a host name such as api.example.com or *.example.com, without a port)",
+            ),
+            (
+                "  - { upstream: app, match: { host: [example.com:80, \"*\"] } }\n",
+                "asgate.yaml:11:38: routes[0].match.host[0]: is not a host pattern (got \"example.com:80\", allowed a host name such as api.example.com or *.example.com, without a port)\nasgate.yaml:11:54: routes[0].match.host[1]: is not a host pattern (got \"*\", allowed a host name such as api.example.com or *.example.com, without a port)",
+            ),
+            (
+                "  - { upstream: app, match: { host: 300.1.1.1 } }\n",
+                "asgate.yaml:11:37: routes[0].match.host: is not a host pattern (got \"300.1.1.1\", allowed a host name such as api.example.com or *.example.com, without a port)",
+            ),
+            (
+                "  - { upstream: app, match: { path: api } }\n",
+                "asgate.yaml:11:37: routes[0].match.path: is not a path (got \"api\", allowed a path that starts with / and has no ?, #, space or letter beyond ASCII (percent-encode those), =path or ~regex)",
+            ),
+            (
+                "  - { upstream: app, match: { path: =api } }\n",
+                "asgate.yaml:11:37: routes[0].match.path: is not a path (got \"=api\", allowed a path that starts with / and has no ?, #, space or letter beyond ASCII (percent-encode those), =path or ~regex)",
+            ),
+            (
+                "  - { upstream: app, match: { path: /a?b=c } }\n",
+                "asgate.yaml:11:37: routes[0].match.path: is not a path (got \"/a?b=c\", allowed a path that starts with / and has no ?, #, space or letter beyond ASCII (percent-encode those), =path or ~regex)",
+            ),
+            (
+                "  - { upstream: app, match: { path: \"~^/(\" } }\n",
+                "asgate.yaml:11:37: routes[0].match.path: is not a regular expression: unclosed group (got \"~^/(\", allowed a regular expression in the syntax of Rust's regex crate)",
+            ),
+            (
+                "  - { upstream: app, match: { method: [GET, get] } }\n",
+                "asgate.yaml:11:45: routes[0].match.method[1]: is not in capitals (got \"get\", allowed GET (methods are case-sensitive))",
+            ),
+            (
+                "  - { upstream: app, match: { method: \"G T\" } }\n",
+                "asgate.yaml:11:39: routes[0].match.method: is not a method (got \"G T\", allowed a method such as GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS)",
+            ),
+            (
+                "  - { upstream: app, match: { header: { \"a b\": c } } }\n",
+                "asgate.yaml:11:41: routes[0].match.header.\"a b\": is not a header name (got \"a b\", allowed letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.1))",
+            ),
+            (
+                "  - { upstream: app, match: { header: { a: \"b\\nc\" } } }\n",
+                "asgate.yaml:11:44: routes[0].match.header.a: is not a header value (got \"b\\nc\", allowed printable ASCII)",
+            ),
+            (
+                "  - { upstream: app, match: { header: { a: b, A: c } } }\n",
+                "asgate.yaml:11:41: routes[0].match.header.a: is there twice (got \"a\", allowed each header once: letter case does not matter)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn actions() {
+    check(
+        ROUTE,
+        &[
+            (
+                "  - { upstream: app, rewrite: { strip_prefix: api } }\n",
+                "asgate.yaml:11:47: routes[0].rewrite.strip_prefix: is not a path (got \"api\", allowed a path that starts with / and has no ?, #, space or letter beyond ASCII (percent-encode those))",
+            ),
+            (
+                "  - { upstream: app, rewrite: { regex: a } }\n",
+                "asgate.yaml:11:31: routes[0].rewrite.replace: is missing (got nothing, allowed regex and replace together)",
+            ),
+            (
+                "  - { upstream: app, rewrite: { replace: a } }\n",
+                "asgate.yaml:11:31: routes[0].rewrite.regex: is missing (got nothing, allowed regex and replace together)",
+            ),
+            (
+                "  - { upstream: app, rewrite: { regex: \"[\", replace: a } }\n",
+                "asgate.yaml:11:40: routes[0].rewrite.regex: is not a regular expression: unclosed character class (got \"[\", allowed a regular expression in the syntax of Rust's regex crate)",
+            ),
+            (
+                "  - { upstream: app, rewrite: { regex: \"(a)\", replace: \"/$1b\" } }\n",
+                "asgate.yaml:11:56: routes[0].rewrite.replace: refers to a group that regex does not have (got \"/$1b\", allowed groups $0 to $1, as ${1} before a letter or digit)",
+            ),
+            (
+                "  - { upstream: app, rewrite: { regex: \"(a)\", replace: \"/${1}b$1\" } }\n",
+                "",
+            ),
+            (
+                "  - { redirect: {} }\n",
+                "asgate.yaml:11:17: routes[0].redirect.to: is missing (got nothing, allowed text such as \"https://new.example.com{path}\")",
+            ),
+            (
+                "  - { redirect: { to: example.com } }\n",
+                "asgate.yaml:11:23: routes[0].redirect.to: is not a redirect target (got \"example.com\", allowed https://…, http://…, {scheme}://… or a path, in printable ASCII)",
+            ),
+            (
+                "  - { redirect: { to: \"https://example.com{pth}\" } }\n",
+                "asgate.yaml:11:23: routes[0].redirect.to: has an unknown placeholder (got \"https://example.com{pth}\", allowed {scheme}, {host}, {path} or {query}; did you mean \"{path}\"?)",
+            ),
+            (
+                "  - { redirect: { to: /new, status: 305 } }\n",
+                "asgate.yaml:11:37: routes[0].redirect.status: is not a redirect (got 305, allowed 301, 302, 303, 307 or 308)",
+            ),
+            (
+                "  - { redirect: { to: /new, status: 200 } }\n",
+                "asgate.yaml:11:37: routes[0].redirect.status: is out of range (got 200, allowed a whole number from 301 to 308)",
+            ),
+            (
+                "  - { respond: { status: 100 } }\n",
+                "asgate.yaml:11:26: routes[0].respond.status: is out of range (got 100, allowed a whole number from 200 to 599)",
+            ),
+            (
+                "  - { respond: { status: 204, body: text } }\n",
+                "asgate.yaml:11:37: routes[0].respond.body: is never sent (got \"text\", allowed no body with status 204)",
+            ),
+            (
+                "  - { respond: { body: 1 } }\n",
+                "asgate.yaml:11:24: routes[0].respond.body: has the wrong type (got 1, allowed text in quotes)",
+            ),
+        ],
+    );
+}

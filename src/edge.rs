@@ -1,0 +1,217 @@
+//! A running edge, assembled from a checked configuration: start, serve, drain, stop.
+//!
+//! Owns the order in which things begin and end: listeners are bound before workers are started, so that clients wait
+//! in the queue of the system instead of being refused; workers are stopped after the last request is done. Knows
+//! nothing of HTTP.
+
+mod workers;
+
+#[cfg(unix)]
+#[path = "edge/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "edge/windows.rs"]
+mod platform;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::admin::Admin;
+use crate::config::{self, Address, Config};
+use crate::listener::Listener;
+use crate::proxy::{self, Shared, Snapshot};
+use crate::supervisor;
+use crate::telemetry::{self, Telemetry};
+use crate::upstream::Upstream;
+use workers::Workers;
+
+pub use platform::StopSignals;
+
+/// How often unused worker connections are looked over.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How long the last log lines may take to be written.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+/// Limits of a request to the admin API: bytes and lines of its head.
+const ADMIN_HEAD: (usize, usize) = (64 * 1024, 100);
+/// Bounds of an admin connection.
+const ADMIN_CONNECTIONS: usize = 100;
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+/// Limits of a head that no route was found for yet.
+const DEFAULT_HEAD: (usize, usize) = (64 * 1024, 100);
+
+/// Why an edge cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {source}")]
+    Bind { address: Address, source: io::Error },
+    #[error("{0}")]
+    Worker(#[from] supervisor::StartError),
+    #[error("cannot set up telemetry: {0}")]
+    Telemetry(#[from] telemetry::StartError),
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[source] io::Error),
+    #[error("asked to stop before it was ready")]
+    Stopped,
+}
+
+/// A started edge: bound and with workers, serving once [`Edge::run`] is awaited.
+pub struct Edge {
+    shared: Arc<Shared>,
+    upstreams: Vec<Arc<Upstream>>,
+    workers: Workers,
+    listeners: Vec<Listener>,
+    admin: Option<Listener>,
+    signals: StopSignals,
+    shutdown_timeout: Duration,
+}
+
+impl Edge {
+    /// Binds the listeners, starts the workers and waits until all of them are ready.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left behind.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let mut signals = StopSignals::new().map_err(StartError::Signals)?;
+        let access = match config.logging.access {
+            config::AccessLog::Off => telemetry::AccessLog::Off,
+            config::AccessLog::Stdout => telemetry::AccessLog::Ecs,
+        };
+        let telemetry = Arc::new(Telemetry::new(access, Box::new(io::stdout()))?);
+        let upstreams: Vec<_> = config
+            .upstreams
+            .iter()
+            .map(|upstream| Arc::new(Upstream::new(&upstream.name, upstream.connections.clone())))
+            .collect();
+        let listeners = bind(config, &telemetry)?;
+        let admin = config.admin.as_ref().map(|address| bind_admin(address, &telemetry)).transpose()?;
+        let mut workers = Workers::start(config, &upstreams, &telemetry)?;
+        let ready = tokio::select! {
+            ready = workers.ready() => ready.map_err(StartError::from),
+            () = signals.stop() => Err(StartError::Stopped),
+        };
+        if let Err(error) = ready {
+            workers.stop().await;
+            telemetry.close(LOG_PATIENCE);
+            return Err(error);
+        }
+        let snapshot = Snapshot::new(config, &upstreams, telemetry.metrics());
+        Ok(Self {
+            shared: Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), telemetry }),
+            upstreams,
+            workers,
+            listeners,
+            admin,
+            signals,
+            shutdown_timeout: config.shutdown_timeout,
+        })
+    }
+
+    /// Where clients are accepted, in the order of the configuration, with the real ports.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.listeners.iter().map(Listener::address)
+    }
+
+    /// Where the admin API is, with the real port.
+    pub fn admin_address(&self) -> Option<&Address> {
+        self.admin.as_ref().map(Listener::address)
+    }
+
+    /// Serves until a signal asks to stop; returns when all requests are done, or `shutdown_timeout` is over, and the
+    /// workers are gone. A second signal ends the patience.
+    pub async fn run(mut self) {
+        let (stop, stopping) = watch::channel(false);
+        let connections = TaskTracker::new();
+        let background = TaskTracker::new();
+        for listener in self.listeners.drain(..) {
+            let shared = Arc::clone(&self.shared);
+            let shutdown = stopping.clone();
+            let serve = move |stream| proxy::serve(Arc::clone(&shared), stream, shutdown.clone());
+            background.spawn(listener.run(serve, connections.clone(), stopping.clone()));
+        }
+        if let Some(listener) = self.admin.take() {
+            let telemetry = Arc::clone(&self.shared.telemetry);
+            let admin = Arc::new(Admin::new(telemetry, self.upstreams.clone()));
+            let shutdown = stopping.clone();
+            let serve = move |stream| proxy::serve_local(Arc::clone(&admin), stream, shutdown.clone());
+            background.spawn(listener.run(serve, background.clone(), stopping.clone()));
+        }
+        let sweeper = tokio::spawn(sweep(self.upstreams.clone()));
+
+        self.signals.stop().await;
+        log::info!("Stopping: no new connections, requests in flight may finish");
+        stop.send_replace(true);
+        connections.close();
+        tokio::select! {
+            done = timeout(self.shutdown_timeout, connections.wait()) => if done.is_err() {
+                log::warn!("Stopping with requests in flight: shutdown_timeout is over");
+            },
+            () = self.signals.stop() => log::warn!("Stopping with requests in flight: asked twice"),
+        }
+        sweeper.abort();
+        for upstream in &self.upstreams {
+            upstream.close();
+        }
+        self.workers.stop().await;
+        background.close();
+        // Nothing that is left may hold up the end: what it holds goes with the process.
+        let _ = timeout(Duration::from_secs(1), background.wait()).await;
+        log::info!("Stopped");
+    }
+
+    /// Where log lines go; to be closed after the runtime, whose end finishes what was cut off.
+    pub fn telemetry(&self) -> Arc<Telemetry> {
+        Arc::clone(&self.shared.telemetry)
+    }
+}
+
+/// Writes the last log lines.
+pub fn close_log(telemetry: &Telemetry) {
+    if !telemetry.close(LOG_PATIENCE) {
+        log::warn!("Some log lines could not be written");
+    }
+}
+
+fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {
+    // A head is read before its route is known, so the most generous route sets the bounds.
+    let limits = config.routes.iter().map(|route| (route.limits.header, route.limits.headers));
+    let most = limits.fold(DEFAULT_HEAD, |most, limit| (most.0.max(limit.0), most.1.max(limit.1)));
+    config
+        .listeners
+        .iter()
+        .map(|listener| {
+            let metrics = telemetry.metrics().listener(&listener.address.to_string());
+            Listener::bind(listener, most, metrics)
+                .map_err(|source| StartError::Bind { address: listener.address.clone(), source })
+        })
+        .collect()
+}
+
+fn bind_admin(address: &Address, telemetry: &Telemetry) -> Result<Listener, StartError> {
+    let listener = config::Listener {
+        address: address.clone(),
+        http2: false,
+        max_connections: ADMIN_CONNECTIONS,
+        header_timeout: ADMIN_PATIENCE,
+        idle_timeout: ADMIN_PATIENCE,
+    };
+    let metrics = telemetry.metrics().listener("admin");
+    Listener::bind(&listener, ADMIN_HEAD, metrics)
+        .map_err(|source| StartError::Bind { address: address.clone(), source })
+}
+
+async fn sweep(upstreams: Vec<Arc<Upstream>>) {
+    let mut every = interval(SWEEP_EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        for upstream in &upstreams {
+            upstream.sweep();
+        }
+    }
+}

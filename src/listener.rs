@@ -1,0 +1,137 @@
+//! The front door: accepts connections, holds them to their limits, and hands each to the engine as a stream.
+//!
+//! Owns what Pingora's own listeners leave open (its issues #447, #563, #690): the number of connections, the time a
+//! client may be idle, and the time and size of a request head. Routes nothing and answers nothing.
+
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::TaskTracker;
+
+use crate::client::{self, Scheme};
+use crate::config;
+use crate::net;
+use crate::telemetry::ListenerMetrics;
+pub use stream::{ClientStream, Connection, Refusal};
+
+/// Pause after an accept that failed because the process is out of file descriptors or memory.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// What all connections of one listener have in common.
+#[derive(Debug)]
+pub struct Facts {
+    /// The address as configured; the label in logs and metrics.
+    pub name: String,
+    /// What it tells of every client.
+    pub identity: client::Facts,
+    pub http2: bool,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    /// Bytes a request head may have, line ends included.
+    pub max_head: usize,
+    /// Header lines a request may have.
+    pub max_lines: usize,
+}
+
+/// A bound listener, ready to accept.
+pub struct Listener {
+    socket: net::Listener,
+    address: config::Address,
+    facts: Arc<Facts>,
+    places: Arc<Semaphore>,
+    metrics: Arc<ListenerMetrics>,
+}
+
+impl Listener {
+    /// Binds to the configured address. A request head is read to at most `max_head` bytes and `max_lines` lines.
+    ///
+    /// # Errors
+    /// As [`net::Listener::bind`].
+    pub fn bind(
+        config: &config::Listener,
+        (max_head, max_lines): (usize, usize),
+        metrics: Arc<ListenerMetrics>,
+    ) -> std::io::Result<Self> {
+        let socket = net::Listener::bind(&config.address)?;
+        let address = socket.address()?;
+        let port = match &address {
+            config::Address::Tcp(address) => Some(address.port()),
+            config::Address::Unix(_) => None,
+        };
+        let facts = Facts {
+            name: config.address.to_string(),
+            identity: client::Facts::new(Scheme::Http, port),
+            http2: config.http2,
+            header_timeout: config.header_timeout,
+            idle_timeout: config.idle_timeout,
+            max_head,
+            max_lines,
+        };
+        Ok(Self {
+            socket,
+            address,
+            facts: Arc::new(facts),
+            places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            metrics,
+        })
+    }
+
+    /// Where it listens, with the real port where port 0 was configured.
+    pub fn address(&self) -> &config::Address {
+        &self.address
+    }
+
+    /// Accepts until `shutdown` says to stop; then the socket is closed. What `serve` makes of a connection is a task
+    /// of `connections`.
+    pub async fn run<S, F>(self, serve: S, connections: TaskTracker, mut shutdown: watch::Receiver<bool>)
+    where
+        S: Fn(ClientStream) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            let accepted = tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, &serve, &connections),
+                Err(error) if net::is_exhausted(&error) => {
+                    log::error!("Cannot accept connections: listener={} {error}", self.facts.name);
+                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                }
+                // The client left before it was accepted: nothing is wrong here.
+                Err(error) => log::debug!("Accept failed: listener={} {error}", self.facts.name),
+            }
+        }
+    }
+
+    fn admit<S, F>(
+        &self,
+        stream: net::Stream,
+        peer: net::Peer,
+        serve: &S,
+        connections: &TaskTracker,
+    ) where
+        S: Fn(ClientStream) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            log::warn!("Connection refused, max_connections reached: listener={}", self.facts.name);
+            return;
+        };
+        let counted = self.metrics.connection();
+        let peer = match peer {
+            net::Peer::Tcp(address) => client::Peer::tcp(address),
+            net::Peer::Local => client::Peer::unix(),
+        };
+        let connection = Connection { peer, listener: Arc::clone(&self.facts) };
+        let served = serve(ClientStream::new(stream, connection));
+        connections.spawn(async move {
+            served.await;
+            drop((place, counted));
+        });
+    }
+}

@@ -1,0 +1,223 @@
+//! A client's connection as the engine sees it: heads complete, checked and in time; writes gathered until flushed.
+
+mod head;
+mod output;
+mod pingora_io;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+use crate::client::Peer;
+use crate::http1::request::RequestHead;
+use crate::net::deadline::Deadline;
+use crate::net::Stream;
+
+use super::Facts;
+pub use head::Refusal;
+use head::{HeadReader, Source};
+use output::Output;
+
+/// How long a connection that asgate closes is read from, so that the client gets the answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Bytes read from such a connection at most.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// What is known of a connection before its first request.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub peer: Peer,
+    pub listener: Arc<Facts>,
+}
+
+/// A client's connection.
+///
+/// The engine owns it as a `Box<dyn IO>` while a request is on; what the proxy needs of it meanwhile works on a shared
+/// reference, hence the lock, which nobody else ever holds.
+#[derive(Debug)]
+pub struct ClientStream {
+    inner: Mutex<Inner>,
+    connection: Connection,
+}
+
+#[derive(Debug)]
+struct Inner {
+    io: Stream,
+    /// Read from the socket, not yet given to the engine.
+    input: BytesMut,
+    phase: Phase,
+    output: Output,
+    deadline: Deadline,
+}
+
+/// What the bytes that come next are.
+#[derive(Debug)]
+enum Phase {
+    /// A request head; none of it is given away before all of it is there and found good.
+    Head(HeadReader),
+    /// `left` bytes of a good head, then its body.
+    Request { head: RequestHead, left: usize },
+    /// Not a request that may be served; nothing more is given away.
+    Refused(Refusal),
+    /// HTTP/2 frames: passed on as they come.
+    Frames,
+}
+
+impl ClientStream {
+    pub fn new(io: Stream, connection: Connection) -> Self {
+        let inner = Inner {
+            io,
+            input: BytesMut::new(),
+            phase: Phase::Head(HeadReader::default()),
+            output: Output::default(),
+            deadline: Deadline::default(),
+        };
+        Self { inner: Mutex::new(inner), connection }
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The head that the engine was given last.
+    pub fn head(&self) -> Option<RequestHead> {
+        match &self.inner.lock().phase {
+            Phase::Request { head, .. } => Some(head.clone()),
+            _ => None,
+        }
+    }
+
+    /// Why the engine was given no head, and the bytes of it that came.
+    pub fn refusal(&self) -> Option<(Refusal, BytesMut)> {
+        let inner = self.inner.lock();
+        match &inner.phase {
+            Phase::Refused(refusal) => Some((*refusal, inner.input.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether it waits for a request of which no byte has come.
+    pub fn is_idle(&self) -> bool {
+        let inner = self.inner.lock();
+        matches!(inner.phase, Phase::Head(_)) && inner.input.is_empty()
+    }
+
+    /// Gets ready for the next request; `read_ahead` is what the engine read of it already.
+    pub fn expect_head(&mut self, read_ahead: Option<BytesMut>) {
+        let inner = self.inner.get_mut();
+        if let Some(mut ahead) = read_ahead {
+            ahead.unsplit(std::mem::take(&mut inner.input));
+            inner.input = ahead;
+        }
+        inner.output.shrink();
+        inner.phase = Phase::Head(HeadReader::default());
+    }
+
+    /// Holds written bytes back until [`Self::release`], whatever flushes the engine asks for.
+    pub fn hold(&self) {
+        self.inner.lock().output.hold();
+    }
+
+    /// Lets flushes through again.
+    pub fn release(&self) {
+        self.inner.lock().output.release();
+    }
+
+    /// Sends what was written and held back.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn flush(&self) -> io::Result<()> {
+        std::future::poll_fn(|cx| {
+            let inner = &mut *self.inner.lock();
+            inner.output.poll_send(&mut inner.io, cx)
+        })
+        .await
+    }
+
+    /// Writes `bytes` past the engine, for an answer to a request that it was never given.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn answer(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes).await?;
+        AsyncWriteExt::flush(self).await
+    }
+
+    /// Ends the connection so that the client gets all that was sent: FIN, then what it still sends is dropped for
+    /// a while. A close with unread bytes would be a reset, which throws away what the client has not read yet.
+    pub async fn close(mut self) {
+        let _ = tokio::time::timeout(LINGER, async {
+            AsyncWriteExt::shutdown(&mut self).await?;
+            let inner = self.inner.get_mut();
+            let mut buffer = vec![0; 8 * 1024];
+            let mut dropped = 0;
+            while dropped < LINGER_BYTES {
+                match inner.io.read(&mut buffer).await? {
+                    0 => break,
+                    read => dropped += read,
+                }
+            }
+            io::Result::Ok(())
+        })
+        .await;
+    }
+
+    /// Makes the close a reset, so that the client cannot take a response cut short for a whole one.
+    pub fn reset_on_close(&self) {
+        self.inner.lock().io.reset_on_close();
+    }
+
+    /// Gives the socket away, with what was read from it and not used.
+    pub fn into_parts(self) -> (Stream, BytesMut) {
+        let inner = self.inner.into_inner();
+        (inner.io, inner.input)
+    }
+}
+
+impl Inner {
+    fn poll_read(
+        &mut self,
+        connection: &Connection,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Phase::Head(reader) = &mut self.phase {
+            let mut from = Source {
+                io: &mut self.io,
+                input: &mut self.input,
+                deadline: &mut self.deadline,
+                facts: &connection.listener,
+            };
+            match ready!(reader.poll(&mut from, cx)) {
+                Ok(Some((head, left))) => self.phase = Phase::Request { head, left },
+                Ok(None) => return Poll::Ready(Ok(())),
+                Err(refusal) => self.phase = Phase::Refused(refusal),
+            }
+        }
+        let available = match &mut self.phase {
+            Phase::Head(_) | Phase::Refused(_) => return Poll::Ready(Ok(())),
+            // The head is given away by itself, so that the engine holds no byte of the body but in its body reader.
+            Phase::Request { left, .. } if *left > 0 => {
+                let given = (*left).min(self.input.len()).min(buffer.remaining());
+                *left -= given;
+                given
+            }
+            Phase::Request { .. } | Phase::Frames => self.input.len().min(buffer.remaining()),
+        };
+        if available == 0 {
+            return Pin::new(&mut self.io).poll_read(cx, buffer);
+        }
+        buffer.put_slice(&self.input.split_to(available));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

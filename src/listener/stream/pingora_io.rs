@@ -1,0 +1,113 @@
+//! [`ClientStream`] as Pingora's `IO`.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    TimingDigest, UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use super::{ClientStream, Phase};
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.inner.get_mut().poll_read(&this.connection, cx, buffer)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let inner = self.get_mut().inner.get_mut();
+        inner.output.poll_write(&mut inner.io, cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = self.get_mut().inner.get_mut();
+        inner.output.poll_flush(&mut inner.io, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let inner = self.get_mut().inner.get_mut();
+        ready!(inner.output.poll_send(&mut inner.io, cx))?;
+        Pin::new(&mut inner.io).poll_shutdown(cx)
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        // The client may be gone already: there is nothing left to tell it.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+#[async_trait]
+impl Peek for ClientStream {
+    /// Tells HTTP/2 from HTTP/1.1 within the listener's deadlines, whatever the client sends: Pingora waits for 24
+    /// bytes without one, and for ever on a shorter request. `buffer` gets the preface, or stays as it is.
+    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
+        let (inner, facts) = (self.inner.get_mut(), &self.connection.listener);
+        let Phase::Head(reader) = &mut inner.phase else {
+            return Ok(false);
+        };
+        let mut from = super::Source {
+            io: &mut inner.io,
+            input: &mut inner.input,
+            deadline: &mut inner.deadline,
+            facts,
+        };
+        match std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await {
+            Some(true) => {
+                for (slot, byte) in buffer.iter_mut().zip(&inner.input) {
+                    *slot = *byte;
+                }
+                inner.phase = Phase::Frames;
+                Ok(true)
+            }
+            Some(false) => Ok(true),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+impl UniqueID for ClientStream {
+    /// Pingora names pooled upstream streams by it; a client's stream is never pooled.
+    fn id(&self) -> UniqueIDType {
+        0
+    }
+}
+
+impl Ssl for ClientStream {}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        None
+    }
+}

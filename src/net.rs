@@ -1,0 +1,211 @@
+//! Sockets: TCP everywhere, Unix sockets where the system has them, behind one type each.
+//!
+//! Knows addresses and bytes, no protocol. What differs between systems is in `unix.rs` and `windows.rs`.
+
+pub mod deadline;
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::config::Address;
+
+#[cfg(unix)]
+#[path = "net/unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "net/windows.rs"]
+mod platform;
+
+use platform::{LocalListener, LocalStream};
+
+/// Connections the kernel holds until they are accepted; the kernel clips it to its own limit.
+const BACKLOG: i32 = 65_535;
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    Tcp(TcpStream),
+    Local(LocalStream),
+}
+
+/// The other end of an accepted connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    /// A process on this machine, without an address.
+    Local,
+}
+
+impl Stream {
+    /// Connects to `address`. TCP connections send without delay (`TCP_NODELAY`).
+    ///
+    /// # Errors
+    /// As the system says; there is no deadline here.
+    pub async fn connect(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Self::Tcp(stream))
+            }
+            Address::Unix(path) => Ok(Self::Local(platform::connect(path).await?)),
+        }
+    }
+
+    /// Waits until there is something to read: bytes, the end, or an error.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Local(stream) => stream.readable().await,
+        }
+    }
+
+    /// Reads what is there now; [`io::ErrorKind::WouldBlock`] when there is nothing.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(buffer),
+            Self::Local(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Whether nothing has arrived that was not read: no bytes, no end, no error.
+    ///
+    /// Asks the kernel, since the runtime's notes lag behind by the events that it has not polled yet.
+    pub fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Local(stream) => platform::peek(stream, &mut byte),
+        };
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Makes the close of this socket a reset, so that the peer cannot take what it got for complete.
+    pub fn reset_on_close(&self) {
+        let done = match self {
+            Self::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            // A Unix socket has no reset; its peer sees the end.
+            Self::Local(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            log::debug!("Cannot make the close of a connection a reset: {error}");
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Local(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Local(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Local(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Local(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// A listening socket. A Unix socket's file goes when this is dropped.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(TcpListener),
+    Local(LocalListener),
+}
+
+impl Listener {
+    /// Binds and listens. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` may stand side by side.
+    ///
+    /// # Errors
+    /// The address is in use, not of this machine, or not allowed.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
+            Address::Unix(path) => LocalListener::bind(path).map(Self::Local),
+        }
+    }
+
+    /// The address this listens on, with the real port when port 0 was asked for.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn address(&self) -> io::Result<Address> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Self::Local(listener) => Ok(Address::Unix(listener.path().to_owned())),
+        }
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// # Errors
+    /// As the system says; [`is_exhausted`] tells those that pass by themselves.
+    pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
+            }
+            Self::Local(listener) => Ok((Stream::Local(listener.accept().await?), Peer::Local)),
+        }
+    }
+}
+
+/// Whether an accept failed because the process or the system is out of file descriptors or memory.
+pub fn is_exhausted(error: &io::Error) -> bool {
+    platform::is_exhausted(error)
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    platform::own_port(&socket)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

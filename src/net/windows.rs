@@ -1,0 +1,98 @@
+//! Sockets on Windows: TCP only. Unix sockets exist there, but neither asyncio nor tokio speaks them.
+
+use std::convert::Infallible;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::windows::io::AsRawSocket;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::Socket;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use windows_sys::Win32::Networking::WinSock;
+
+/// A Unix socket stream; there is none.
+#[derive(Debug)]
+pub struct LocalStream(Infallible);
+
+impl LocalStream {
+    pub async fn readable(&self) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    pub fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+}
+
+impl AsyncRead for LocalStream {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
+
+impl AsyncWrite for LocalStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        match self.0 {}
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.0 {}
+    }
+}
+
+/// A listening Unix socket; there is none.
+#[derive(Debug)]
+pub struct LocalListener(Infallible);
+
+impl LocalListener {
+    pub fn bind(_: &Path) -> io::Result<Self> {
+        Err(unsupported())
+    }
+
+    pub fn path(&self) -> &Path {
+        match self.0 {}
+    }
+
+    pub async fn accept(&self) -> io::Result<LocalStream> {
+        match self.0 {}
+    }
+}
+
+pub async fn connect(_: &Path) -> io::Result<LocalStream> {
+    Err(unsupported())
+}
+
+pub fn peek(stream: &LocalStream, _: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    match stream.0 {}
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "Unix sockets are not supported on Windows")
+}
+
+/// Keeps other processes from binding the same port: on Windows `SO_REUSEADDR` would let them.
+pub fn own_port(socket: &Socket) -> io::Result<()> {
+    let on: i32 = 1;
+    let handle = WinSock::SOCKET::try_from(socket.as_raw_socket()).map_err(io::Error::other)?;
+    // SAFETY: the handle is an open socket that `socket` owns, and the value is an i32 of the length given.
+    let done = unsafe {
+        WinSock::setsockopt(
+            handle,
+            WinSock::SOL_SOCKET,
+            WinSock::SO_EXCLUSIVEADDRUSE,
+            std::ptr::from_ref(&on).cast(),
+            size_of::<i32>() as i32,
+        )
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+pub fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(WinSock::WSAEMFILE | WinSock::WSAENOBUFS))
+}

@@ -1,0 +1,100 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{BadRequest, Cause, Termination};
+
+#[test]
+fn every_cause_has_the_outcome_of_the_contract() {
+    const KEEP: bool = true;
+    const CLOSE: bool = false;
+    let table = [
+        (Cause::NoRoute, 404, "no_route", KEEP),
+        (
+            Cause::BadRequest(BadRequest::RequestLine),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (
+            Cause::BadRequest(BadRequest::Version),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (
+            Cause::BadRequest(BadRequest::Path),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (
+            Cause::BadRequest(BadRequest::Host),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (
+            Cause::BadRequest(BadRequest::Header),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (
+            Cause::BadRequest(BadRequest::Framing),
+            400,
+            "bad_request",
+            CLOSE,
+        ),
+        (Cause::MethodRefused, 405, "bad_request", CLOSE),
+        (Cause::HeaderTooLarge, 431, "limit", CLOSE),
+        (Cause::TooManyHeaders, 431, "limit", CLOSE),
+        (Cause::UriTooLong, 414, "limit", CLOSE),
+        (Cause::BodyTooLarge, 413, "limit", CLOSE),
+        (Cause::HeaderTimeout, 408, "client_timeout", CLOSE),
+        (Cause::BodyTimeout, 408, "client_timeout", CLOSE),
+        (Cause::ClientWriteTimeout, 408, "client_timeout", CLOSE),
+        (Cause::ClientClosed, 499, "client_closed", CLOSE),
+        (Cause::NoWorker, 503, "no_worker", KEEP),
+        (Cause::Stopping, 503, "stopping", CLOSE),
+        (Cause::UpstreamConnect, 502, "upstream_connect", KEEP),
+        (Cause::UpstreamConnectTimeout, 504, "upstream_timeout", KEEP),
+        (Cause::UpstreamClosed, 502, "upstream_closed", KEEP),
+        (Cause::UpstreamInvalid, 502, "upstream_invalid", KEEP),
+        (Cause::FirstByteTimeout, 504, "upstream_timeout", KEEP),
+        (Cause::IdleTimeout, 504, "upstream_timeout", CLOSE),
+        (Cause::TotalTimeout, 504, "upstream_timeout", CLOSE),
+        (Cause::WebsocketIdle, 101, "websocket_idle", CLOSE),
+        (Cause::Internal, 500, "internal", CLOSE),
+    ];
+    assert_eq!(
+        table.map(|(cause, ..)| cause),
+        Cause::ALL,
+        "every cause is in the contract"
+    );
+    for (cause, status, word, keep_client) in table {
+        let outcome = cause.outcome();
+        assert_eq!(outcome.status.as_u16(), status, "status of {cause:?}");
+        assert_eq!(
+            outcome.termination.as_str(),
+            word,
+            "termination of {cause:?}"
+        );
+        assert_eq!(
+            outcome.keep_client, keep_client,
+            "connection after {cause:?}"
+        );
+        let retry_after = (status == 503).then_some(Duration::from_secs(2));
+        assert_eq!(outcome.retry_after, retry_after, "Retry-After of {cause:?}");
+        assert!(outcome.detail.ends_with('.'), "{cause:?} has a sentence");
+        assert!(!outcome.title.is_empty(), "{cause:?} has a title");
+    }
+}
+
+#[test]
+fn every_termination_has_its_own_word() {
+    let words: HashSet<_> = Termination::ALL
+        .iter()
+        .map(|termination| termination.as_str())
+        .collect();
+    assert_eq!(words.len(), Termination::ALL.len(), "no two alike");
+}

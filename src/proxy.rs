@@ -1,0 +1,352 @@
+//! The phases of one request, from the engine's parsed head to the answer and the log line.
+//!
+//! ```text
+//! read ─▶ normalise ─▶ identify ─▶ route ─▶ limits ─▶ respond | redirect | forward ─▶ next request or close
+//!  head     request      client     routing              answer              forward
+//! ```
+//!
+//! Built on Pingora's sessions, not on its `ProxyHttp`: that keeps the parser's refusals, the timers of each phase and
+//! the reuse of worker connections out of our reach (`docs/architecture.md` says which and why). Decides no policy of
+//! its own: who the client is, where a request goes and what a failure means are the pure modules' to say.
+
+mod answer;
+mod download;
+mod downstream;
+mod encode;
+mod exchange;
+mod forward;
+mod local;
+mod relay;
+mod request;
+mod response_head;
+mod snapshot;
+mod tunnel;
+mod upload;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use uuid::Uuid;
+
+use crate::client::{self, Identity};
+use crate::config::{self, Action, Limits, Redirect};
+use crate::http1::Fault;
+use crate::listener::{ClientStream, Connection, Refusal};
+use crate::outcome::{BadRequest, Cause};
+use crate::routing::redirect::{self, Parts};
+use crate::telemetry::Telemetry;
+
+pub use answer::Answer;
+use downstream::{Downstream, client_stream, request_line};
+use exchange::Exchange;
+use forward::{Forward, Forwarded};
+use request::Request;
+pub use local::{Respond, serve_local};
+pub use snapshot::Snapshot;
+
+/// What all requests share.
+pub struct Shared {
+    pub snapshot: ArcSwap<Snapshot>,
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Serves the requests of one client connection, HTTP/1.1 or HTTP/2, until it ends.
+pub async fn serve(shared: Arc<Shared>, stream: ClientStream, shutdown: ShutdownWatch) {
+    let connection = stream.connection().clone();
+    let mut options = HttpServerOptions::default();
+    options.h2c = connection.listener.http2;
+    options.h2_idle_timeout = Some(connection.listener.idle_timeout);
+    let app = Arc::new(App { shared, connection, options });
+    app.process_new(Box::new(stream), &shutdown).await;
+}
+
+/// One connection as the engine's application.
+struct App {
+    shared: Arc<Shared>,
+    connection: Connection,
+    options: HttpServerOptions,
+}
+
+#[async_trait]
+impl HttpServerApp for App {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let session = match read_head(session, shutdown).await? {
+            Ok(session) => session,
+            Err(refused) => {
+                self.refuse(refused).await;
+                return None;
+            }
+        };
+        let mut exchange = Exchange::begin(Arc::clone(&self.shared), &self.connection);
+        let mut client = Downstream::new(session);
+        if *shutdown.borrow() {
+            client.close_after();
+        }
+        let client = self.handle(client, &mut exchange).await?;
+        drop(exchange);
+        let stream = client.into_next().await?;
+        Some(ReusedHttpStream::new(stream, None))
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+impl App {
+    /// Answers and logs a request whose head was refused.
+    async fn refuse(&self, (mut stream, refusal, input): Refused) {
+        let mut exchange = Exchange::begin(Arc::clone(&self.shared), &self.connection);
+        let (method, target) = request_line(&input);
+        exchange.note_refused(method, target);
+        let cause = refusal_cause(refusal);
+        exchange.answered(cause);
+        if cause == Cause::ClientClosed {
+            return;
+        }
+        let id = exchange.request_id.clone();
+        let answer = Answer::error(cause, &id, None).into_bytes(&id);
+        // Whether or not the client takes it: the line is the same.
+        let _ = stream.answer(&answer).await;
+        drop(exchange);
+        stream.close().await;
+    }
+
+    /// Serves one request. The client comes back when its connection may be used or closed in order.
+    async fn handle(&self, mut client: Downstream, exchange: &mut Exchange) -> Option<Downstream> {
+        let request = Request::read(&mut client);
+        let identity = self.identify(&client, exchange);
+        let admitted = match &request {
+            Ok(request) => {
+                exchange.note_request(request);
+                admit(request, &client, exchange)
+            }
+            Err(cause) => {
+                let target = client.raw_target();
+                exchange.note_line(client.method().as_str(), client.version(), target);
+                Err(*cause)
+            }
+        };
+        match (request, admitted) {
+            (Ok(request), Ok(route)) => {
+                self.act(&request, &identity, route, client, exchange).await
+            }
+            (_, Err(cause)) | (Err(cause), _) => fail(client, cause, exchange).await,
+        }
+    }
+
+    fn identify(&self, client: &Downstream, exchange: &mut Exchange) -> Identity {
+        let identity = client::identify(
+            &self.connection.peer,
+            client.headers(),
+            &exchange.snapshot.trusted,
+            &self.connection.listener.identity,
+            Uuid::now_v7,
+        );
+        exchange.note_client(&identity, client.headers());
+        identity
+    }
+
+    /// Does what the route says.
+    async fn act(
+        &self,
+        request: &Request,
+        identity: &Identity,
+        route: usize,
+        client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Option<Downstream> {
+        let snapshot = Arc::clone(&exchange.snapshot);
+        let route = &snapshot.routes.get(route)?.config;
+        match &route.action {
+            Action::Respond(respond) => reply(fixed(respond), client, exchange).await,
+            Action::Redirect(to) => {
+                reply(redirected(to, request, identity), client, exchange).await
+            }
+            Action::Proxy(action) => {
+                let forward = Forward {
+                    request,
+                    identity,
+                    action,
+                    timeouts: &route.timeouts,
+                    limits: &route.limits,
+                };
+                match forward.run(client, exchange).await {
+                    Forwarded::Done(client) => Some(client),
+                    Forwarded::Failed(client, cause) => fail(client, cause, exchange).await,
+                    Forwarded::Gone => None,
+                }
+            }
+        }
+    }
+}
+
+/// A connection whose request was refused, why, and what came of its head.
+type Refused = (Box<ClientStream>, Refusal, BytesMut);
+
+/// Waits for a request head. `None`: there will be none.
+async fn read_head(
+    mut session: ServerSession,
+    shutdown: &ShutdownWatch,
+) -> Option<Result<ServerSession, Refused>> {
+    let ServerSession::H1(http1) = &mut session else {
+        return Some(Ok(session));
+    };
+    // The stream keeps the deadlines of a head; the engine's are per read and would not.
+    http1.set_read_timeout(None);
+    http1.set_pipelining_enabled(true);
+    let mut shutdown = shutdown.clone();
+    let read = tokio::select! {
+        biased;
+        read = http1.read_request() => Some(read),
+        _ = shutdown.wait_for(|stop| *stop) => None,
+    };
+    let read = match read {
+        Some(read) => read,
+        // A request that has begun is still served; the stream holds what came of it.
+        None if !is_idle(http1.stream()) => http1.read_request().await,
+        None => return None,
+    };
+    match read {
+        Ok(Some(_)) => return Some(Ok(session)),
+        Ok(None) => {}
+        // The gate lets nothing through that the engine refuses, as far as is known.
+        Err(error) => log::warn!("The HTTP/1.1 engine refused a request: {error}"),
+    }
+    let ServerSession::H1(http1) = session else {
+        return None;
+    };
+    let stream = client_stream(http1.into_inner())?;
+    match stream.refusal() {
+        Some((refusal, input)) => Some(Err((stream, refusal, input))),
+        None => {
+            stream.close().await;
+            None
+        }
+    }
+}
+
+/// The route that takes the request, and within whose limits it is.
+fn admit(request: &Request, client: &Downstream, exchange: &mut Exchange) -> Result<usize, Cause> {
+    let snapshot = Arc::clone(&exchange.snapshot);
+    let found = snapshot.table.find(&request.for_routing(client.headers()));
+    let route = found.ok_or(Cause::NoRoute)?;
+    exchange.route = Some(route);
+    let limits = &snapshot.routes.get(route).ok_or(Cause::NoRoute)?.config.limits;
+    within(request, limits)?;
+    Ok(route)
+}
+
+fn within(request: &Request, limits: &Limits) -> Result<(), Cause> {
+    if request.target_size > limits.uri {
+        return Err(Cause::UriTooLong);
+    }
+    if request.head_size > limits.header {
+        return Err(Cause::HeaderTooLarge);
+    }
+    if request.lines > limits.headers {
+        return Err(Cause::TooManyHeaders);
+    }
+    match (request.body, limits.body) {
+        (request::Body::Length(length), Some(limit)) if length > limit => Err(Cause::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+fn fixed(respond: &config::Respond) -> Answer {
+    let body = respond.body.clone();
+    Answer {
+        status: respond.status,
+        content_type: (!body.is_empty()).then_some("text/plain; charset=utf-8"),
+        body,
+        location: None,
+        retry_after: None,
+        cacheable: true,
+    }
+}
+
+fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
+    let parts = Parts {
+        scheme: identity.scheme.as_str(),
+        host: &request.host,
+        path: &request.path,
+        query: request.query.as_deref(),
+    };
+    Answer {
+        status: to.status,
+        content_type: None,
+        body: Bytes::new(),
+        location: Some(redirect::location(&to.to, &parts)),
+        retry_after: None,
+        cacheable: true,
+    }
+}
+
+/// Sends an answer that the configuration asks for.
+async fn reply(
+    answer: Answer,
+    mut client: Downstream,
+    exchange: &mut Exchange,
+) -> Option<Downstream> {
+    let status = answer.status.as_u16();
+    let id = exchange.request_id.clone();
+    match answer.send(&mut client, &id).await {
+        Ok(()) => {
+            exchange.completed(status);
+            exchange.response_body = client.sent();
+            Some(client)
+        }
+        Err(cause) => {
+            exchange.answered(cause);
+            None
+        }
+    }
+}
+
+/// Tells the client what went wrong.
+async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> Option<Downstream> {
+    exchange.answered(cause);
+    if cause == Cause::ClientClosed {
+        client.abort().await;
+        return None;
+    }
+    if !cause.outcome().keep_client {
+        client.close_after();
+    }
+    let id = exchange.request_id.clone();
+    let answer = Answer::error(cause, &id, answer::accept(&client).as_ref());
+    let sent = answer.send(&mut client, &id).await;
+    exchange.response_body = client.sent();
+    sent.ok().map(|()| client)
+}
+
+fn is_idle(stream: &pingora::protocols::Stream) -> bool {
+    stream.as_any().downcast_ref().is_none_or(ClientStream::is_idle)
+}
+
+fn refusal_cause(refusal: Refusal) -> Cause {
+    let fault = match refusal {
+        Refusal::HeadTooLarge => return Cause::HeaderTooLarge,
+        Refusal::TargetTooLong => return Cause::UriTooLong,
+        Refusal::TooSlow => return Cause::HeaderTimeout,
+        Refusal::Left => return Cause::ClientClosed,
+        Refusal::Fault(fault) => fault,
+    };
+    Cause::BadRequest(match fault {
+        Fault::TooManyHeaders => return Cause::TooManyHeaders,
+        Fault::Version => BadRequest::Version,
+        Fault::Host => BadRequest::Host,
+        Fault::ContentLength | Fault::TransferEncoding | Fault::Chunk => BadRequest::Framing,
+        Fault::Header => BadRequest::Header,
+        Fault::RequestLine | Fault::LineEnd | Fault::StatusLine => BadRequest::RequestLine,
+    })
+}

@@ -1,0 +1,116 @@
+//! Answers that asgate gives itself: errors, redirects, fixed texts.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, HeaderValue,
+};
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+
+use crate::outcome::{Cause, body};
+
+use super::downstream::Downstream;
+use super::exchange::put_id;
+
+/// A whole response of asgate's own.
+pub struct Answer {
+    pub status: StatusCode,
+    pub content_type: Option<&'static str>,
+    pub body: Bytes,
+    pub location: Option<String>,
+    /// Seconds.
+    pub retry_after: Option<u64>,
+    /// Whether a cache may keep it; an error is nobody's to keep.
+    pub cacheable: bool,
+}
+
+impl Answer {
+    /// A response that is only good for now.
+    pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            content_type: Some(content_type),
+            body: body.into(),
+            location: None,
+            retry_after: None,
+            cacheable: false,
+        }
+    }
+
+    /// What a client is told of `cause`.
+    pub fn error(cause: Cause, request_id: &HeaderValue, accept: Option<&HeaderValue>) -> Self {
+        let outcome = cause.outcome();
+        let id = request_id.to_str().unwrap_or_default();
+        let (content_type, body) = body::render(&outcome, id, accept);
+        Self {
+            retry_after: outcome.retry_after.map(|after| after.as_secs()),
+            ..Self::new(outcome.status, content_type, body)
+        }
+    }
+
+    /// Sends it to `client`, whole.
+    ///
+    /// # Errors
+    /// The client left.
+    pub(super) async fn send(self, client: &mut Downstream, id: &HeaderValue) -> Result<(), Cause> {
+        let head = self.head(id).map_err(|error| {
+            log::error!("Cannot build an answer: {error}");
+            Cause::ClientClosed
+        })?;
+        let bodiless = client.method() == Method::HEAD || self.body.is_empty();
+        client.write_head(head).await?;
+        if !bodiless {
+            client.write_body(self.body).await?;
+        }
+        client.finish().await
+    }
+
+    fn head(&self, id: &HeaderValue) -> pingora::Result<ResponseHeader> {
+        let mut head = ResponseHeader::build_no_case(self.status, Some(8))?;
+        if let Some(content_type) = self.content_type {
+            head.insert_header(CONTENT_TYPE, content_type)?;
+        }
+        if self.status != StatusCode::NO_CONTENT && self.status != StatusCode::NOT_MODIFIED {
+            head.insert_header(CONTENT_LENGTH, self.body.len())?;
+        }
+        if let Some(location) = &self.location {
+            head.insert_header(LOCATION, location.as_str())?;
+        }
+        if let Some(seconds) = self.retry_after {
+            head.insert_header(RETRY_AFTER, seconds.to_string())?;
+        }
+        if !self.cacheable {
+            head.insert_header(CACHE_CONTROL, "no-store")?;
+        }
+        put_id(&mut head, id);
+        Ok(head)
+    }
+
+    /// The whole response as HTTP/1.1 bytes, for a request that the engine never got. The connection ends with it.
+    pub fn into_bytes(self, id: &HeaderValue) -> Vec<u8> {
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status.as_u16());
+        let mut put = |name: &str, value: &str| {
+            // Writing to a string cannot fail.
+            let _ = write!(head, "{name}: {value}\r\n");
+        };
+        put("Date", &httpdate::fmt_http_date(SystemTime::now()));
+        put("Content-Type", self.content_type.unwrap_or("text/plain"));
+        put("Content-Length", &self.body.len().to_string());
+        put("Cache-Control", "no-store");
+        put("X-Request-Id", id.to_str().unwrap_or_default());
+        put("Connection", "close");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// The `Accept` that decides how an error looks.
+pub fn accept(client: &Downstream) -> Option<HeaderValue> {
+    client.headers().get(ACCEPT).cloned()
+}

@@ -1,0 +1,222 @@
+//! The client's side of one request: Pingora's HTTP/1.1 and HTTP/2 sessions behind what the proxy needs of them.
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderMap, HeaderValue};
+use http::{Method, Version};
+use pingora::http::ResponseHeader;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+
+use crate::http1::request::RequestHead;
+use crate::listener::ClientStream;
+use crate::outcome::{BadRequest, Cause};
+
+/// The parts of a request head that a header map does not hold.
+#[derive(Debug)]
+pub enum Head {
+    Http1 { raw: Bytes, head: RequestHead },
+    Http2 { target: Vec<u8>, authority: Option<String>, bodiless: bool },
+}
+
+/// One request's client.
+pub struct Downstream {
+    session: ServerSession,
+    /// Body bytes of the response written so far.
+    sent: u64,
+}
+
+impl Downstream {
+    /// Wraps a session whose request was read.
+    pub fn new(session: ServerSession) -> Self {
+        Self { session, sent: 0 }
+    }
+
+    /// What the engine kept of the head.
+    pub fn head(&self) -> Head {
+        if let (Some(session), Some(head)) =
+            (self.session.as_http1(), self.stream().and_then(ClientStream::head))
+        {
+            return Head::Http1 { raw: session.get_headers_raw_bytes(), head };
+        }
+        let request = self.session.req_header();
+        Head::Http2 {
+            target: request.raw_path().to_vec(),
+            authority: request.uri.authority().map(|authority| authority.as_str().to_owned()),
+            bodiless: self.session.as_http2().is_none_or(|session| session.is_body_empty()),
+        }
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        &self.session.req_header().headers
+    }
+
+    pub fn method(&self) -> &Method {
+        &self.session.req_header().method
+    }
+
+    /// The target as the client sent it, for the log; lossily where it is no text.
+    pub fn raw_target(&self) -> String {
+        String::from_utf8_lossy(self.session.req_header().raw_path()).into_owned()
+    }
+
+    pub fn version(&self) -> Version {
+        self.session.req_header().version
+    }
+
+    /// Sets the one `Host`.
+    ///
+    /// # Errors
+    /// [`Cause::BadRequest(BadRequest::Host)`] when it is no header value.
+    pub fn set_host(&mut self, host: &str) -> Result<(), Cause> {
+        let host = HeaderValue::from_str(host).map_err(|_| Cause::BadRequest(BadRequest::Host))?;
+        let request = self.session.req_header_mut();
+        request.insert_header(HOST, host).map_err(|_| Cause::BadRequest(BadRequest::Host))
+    }
+
+    /// Takes no other request on this connection.
+    pub fn close_after(&mut self) {
+        self.session.set_keepalive(None);
+    }
+
+    /// Body bytes of the response that were written.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// The next piece of the request body; `None` at its end.
+    ///
+    /// # Errors
+    /// The client left, or broke the framing of its body.
+    pub async fn body(&mut self) -> Result<Option<Bytes>, Cause> {
+        self.session.read_request_body().await.map_err(|error| reading(&error))
+    }
+
+    /// Waits until the client leaves. A pipelined request that comes meanwhile is kept for later.
+    pub async fn left(&mut self) -> Cause {
+        loop {
+            if let Err(error) = self.session.read_body_or_idle(true).await {
+                return reading(&error);
+            }
+        }
+    }
+
+    /// Writes a response head; it is sent with the next [`Self::flush`] at the latest.
+    ///
+    /// # Errors
+    /// The client left.
+    pub async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Cause> {
+        self.hold();
+        let written = self.session.write_response_header(Box::new(head)).await;
+        written.map_err(|_| Cause::ClientClosed)
+    }
+
+    /// Writes a piece of the response body; it is sent with the next [`Self::flush`] at the latest.
+    ///
+    /// # Errors
+    /// The client left.
+    pub async fn write_body(&mut self, piece: Bytes) -> Result<(), Cause> {
+        self.hold();
+        let length = piece.len() as u64;
+        let written = self.session.write_response_body(piece, false).await;
+        self.sent += length;
+        written.map_err(|_| Cause::ClientClosed)
+    }
+
+    /// Sends what was written.
+    ///
+    /// # Errors
+    /// The client left.
+    pub async fn flush(&mut self) -> Result<(), Cause> {
+        match self.stream() {
+            Some(stream) => {
+                stream.release();
+                stream.flush().await.map_err(|_| Cause::ClientClosed)
+            }
+            // HTTP/2 sends by itself.
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the response and sends what is left of it.
+    ///
+    /// # Errors
+    /// The client left.
+    pub async fn finish(&mut self) -> Result<(), Cause> {
+        if let Some(stream) = self.stream() {
+            stream.release();
+        }
+        let finished = self.session.write_response_body(Bytes::new(), true).await;
+        finished.map_err(|_| Cause::ClientClosed)
+    }
+
+    /// Breaks the response off, so that the client cannot take it for complete.
+    pub async fn abort(mut self) {
+        match self.session.as_http1() {
+            Some(session) => {
+                let framed = session.response_written().is_some_and(|head| {
+                    head.headers.contains_key(http::header::CONTENT_LENGTH)
+                        || head.headers.contains_key(http::header::TRANSFER_ENCODING)
+                });
+                // The end of the connection is the end of a body without framing: only a reset says otherwise.
+                if let (false, Some(stream)) = (framed, self.stream()) {
+                    stream.reset_on_close();
+                }
+            }
+            None => self.session.shutdown().await,
+        }
+    }
+
+    /// The connection, ready for its next request; `None` when it is closed or was HTTP/2.
+    pub async fn into_next(self) -> Option<Box<ClientStream>> {
+        let ServerSession::H1(session) = self.session else {
+            return None;
+        };
+        if !session.will_keepalive() {
+            client_stream(session.into_inner())?.close().await;
+            return None;
+        }
+        let (stream, read_ahead) = session.reuse().await.ok()??.into_parts();
+        let mut stream = client_stream(stream)?;
+        stream.expect_head(read_ahead);
+        Some(stream)
+    }
+
+    /// The bare connection, for a tunnel; `None` for HTTP/2.
+    pub fn into_stream(self) -> Option<ClientStream> {
+        match self.session {
+            ServerSession::H1(session) => client_stream(session.into_inner()).map(|stream| *stream),
+            _ => None,
+        }
+    }
+
+    fn hold(&self) {
+        if let Some(stream) = self.stream() {
+            stream.hold();
+        }
+    }
+
+    fn stream(&self) -> Option<&ClientStream> {
+        self.session.as_http1()?.stream().as_any().downcast_ref()
+    }
+}
+
+/// The engine's stream as ours, which it is: the listener made it.
+pub fn client_stream(stream: Stream) -> Option<Box<ClientStream>> {
+    stream.into_any().downcast().ok()
+}
+
+/// What an error of the engine means while it reads from the client.
+fn reading(error: &pingora::Error) -> Cause {
+    match error.etype().as_str() {
+        "InvalidChunk" | "InvalidTrailerEnd" => Cause::BadRequest(BadRequest::Framing),
+        _ => Cause::ClientClosed,
+    }
+}
+
+/// The bytes of a request head that was refused, for the log: its method and target as far as they can be told.
+pub fn request_line(input: &[u8]) -> (String, String) {
+    let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|&byte| byte == b' ').map(|word| String::from_utf8_lossy(word.trim_ascii()));
+    let method = words.next().unwrap_or_default().into_owned();
+    (method, words.next().unwrap_or_default().into_owned())
+}

@@ -1,0 +1,94 @@
+//! The request head that a worker gets.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap};
+
+use crate::client::Identity;
+use crate::client::strip::{self, Nominated};
+use crate::config::Address;
+use crate::outcome::{BadRequest, Cause};
+
+use super::request::{Body, Request};
+
+/// Room for a head, so that most need one allocation.
+const USUAL_HEAD: usize = 1024;
+
+/// Where the request goes and under which name.
+pub struct Target<'a> {
+    /// After rewriting; begins with `/`.
+    pub path: &'a str,
+    pub address: &'a Address,
+    pub preserve_host: bool,
+}
+
+/// Writes the head: what the client sent less what only concerned its connection or pretended to be ours, then what
+/// the edge says of the client.
+///
+/// # Errors
+/// [`Cause::BadRequest(BadRequest::Header)`] when `Connection` takes away what is not the connection's.
+pub fn request_head(
+    request: &Request,
+    headers: &HeaderMap,
+    identity: &Identity,
+    target: &Target<'_>,
+) -> Result<Bytes, Cause> {
+    let nominated = Nominated::read(headers).map_err(|_| Cause::BadRequest(BadRequest::Header))?;
+    let mut head = BytesMut::with_capacity(USUAL_HEAD);
+    head.put_slice(request.method.as_str().as_bytes());
+    head.put_u8(b' ');
+    head.put_slice(target.path.as_bytes());
+    if let Some(query) = &request.query {
+        head.put_u8(b'?');
+        head.put_slice(query.as_bytes());
+    }
+    head.put_slice(b" HTTP/1.1\r\n");
+    put(&mut head, "host", host(headers, target).as_bytes());
+    for (name, value) in headers {
+        let framing = name == HOST || name == CONTENT_LENGTH || (name == EXPECT && !request.expects_continue);
+        if !framing && strip::keep(name, identity.from_trusted) && !nominated.contains(name) {
+            put(&mut head, name.as_str(), value.as_bytes());
+        }
+    }
+    for (name, value) in identity.headers() {
+        put(&mut head, name.as_str(), value.as_bytes());
+    }
+    match request.body {
+        Body::None if has_empty_body(request, headers) => put(&mut head, "content-length", b"0"),
+        Body::None => {}
+        Body::Length(length) => {
+            put(&mut head, "content-length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        Body::Chunked => put(&mut head, "transfer-encoding", b"chunked"),
+    }
+    if request.websocket {
+        put(&mut head, "connection", b"Upgrade");
+        put(&mut head, "upgrade", b"websocket");
+    }
+    head.put_slice(b"\r\n");
+    Ok(head.freeze())
+}
+
+/// Whether a length of zero must be said (RFC 9110 §8.6): by methods for which a body has a meaning.
+fn has_empty_body(request: &Request, headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH)
+        || request.method == http::Method::POST
+        || request.method == http::Method::PUT
+        || request.method == http::Method::PATCH
+}
+
+fn host(headers: &HeaderMap, target: &Target<'_>) -> String {
+    let named = headers.get(HOST).filter(|_| target.preserve_host);
+    match (named.and_then(|host| host.to_str().ok()), target.address) {
+        (Some(host), _) => host.to_owned(),
+        (None, Address::Tcp(address)) => address.to_string(),
+        (None, Address::Unix(_)) => "localhost".to_owned(),
+    }
+}
+
+fn put(head: &mut BytesMut, name: &str, value: &[u8]) {
+    head.reserve(name.len() + value.len() + 4);
+    head.put_slice(name.as_bytes());
+    head.put_slice(b": ");
+    head.put_slice(value);
+    head.put_slice(b"\r\n");
+}

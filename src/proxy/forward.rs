@@ -1,0 +1,282 @@
+//! From a route to a worker: choose one, get a connection, carry the exchange out, and try again where that is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::client::Identity;
+use crate::config::{Limits, Proxy, Timeouts};
+use crate::net::deadline::Deadline;
+use crate::outcome::{BadRequest, Cause};
+use crate::routing;
+use crate::telemetry::{ConnectResult, GaugeGuard};
+use crate::upstream::{ConnectError, Connection, Slot, Worker};
+
+use super::downstream::Downstream;
+use super::encode::{self, Target};
+use super::exchange::Exchange;
+use super::relay::{Broken, End, Relay, Seen};
+use super::request::Request;
+use super::response_head;
+use super::tunnel;
+use super::upload::Upload;
+
+/// Attempts for one request, the first included.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What is to be forwarded, and by which rules.
+pub struct Forward<'a> {
+    pub request: &'a Request,
+    pub identity: &'a Identity,
+    pub action: &'a Proxy,
+    pub timeouts: &'a Timeouts,
+    pub limits: &'a Limits,
+}
+
+/// How forwarding ended.
+pub enum Forwarded {
+    /// The client has its response, or as much of it as there will be.
+    Done(Downstream),
+    /// The client has nothing yet, and must be told why.
+    Failed(Downstream, Cause),
+    /// The connection is gone: broken off, or used up by a tunnel.
+    Gone,
+}
+
+/// An exchange that went wrong before the client got anything, and how to go on.
+struct Attempt {
+    cause: Cause,
+    retry: Option<&'static str>,
+}
+
+impl Forward<'_> {
+    /// Serves the request from the route's upstream and writes into `exchange` what happened.
+    pub async fn run(self, mut client: Downstream, exchange: &mut Exchange) -> Forwarded {
+        let snapshot = Arc::clone(&exchange.snapshot);
+        let Some(upstream) = snapshot.upstreams.get(self.action.upstream) else {
+            return Forwarded::Failed(client, Cause::Internal);
+        };
+        exchange.upstream = Some(Arc::clone(upstream.pool.name()));
+        let _in_flight: GaugeGuard = upstream.metrics.request();
+        let path = match routing::rewrite(&self.action.rewrite, &self.request.path) {
+            Ok(path) => path,
+            Err(_) => return Forwarded::Failed(client, Cause::BadRequest(BadRequest::Path)),
+        };
+        let total = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+        let mut deadline = Deadline::default();
+        let mut tried: Vec<Arc<Worker>> = Vec::new();
+        let mut fresh_only = false;
+        loop {
+            let Some(worker) = upstream.pool.choose(&tried) else {
+                let cause = if tried.is_empty() { Cause::NoWorker } else { Cause::UpstreamConnect };
+                return Forwarded::Failed(client, cause);
+            };
+            exchange.attempts += 1;
+            exchange.worker = Some(worker.identity().clone());
+            let slot = Arc::clone(&worker).acquire();
+            let attempt = match self.connection(&slot, fresh_only, total, &mut client, exchange).await {
+                Ok(connection) => {
+                    let way = Way { slot, path: &path, total };
+                    match self.exchange(connection, way, client, &mut deadline, exchange).await {
+                        Ok(forwarded) => return forwarded,
+                        Err((back, attempt)) => {
+                            client = back;
+                            attempt
+                        }
+                    }
+                }
+                Err(attempt) => {
+                    tried.push(worker);
+                    attempt
+                }
+            };
+            match attempt.retry.filter(|_| exchange.attempts < MAX_ATTEMPTS) {
+                Some(reason) => {
+                    // A connection that was kept may be as stale as the last one.
+                    fresh_only |= reason == "stale";
+                    exchange.retry_reason = Some(reason);
+                    upstream.metrics.retried(reason);
+                }
+                None => return Forwarded::Failed(client, attempt.cause),
+            }
+        }
+    }
+
+    /// A connection of `slot`'s worker: one that was kept, or a new one.
+    async fn connection(
+        &self,
+        slot: &Slot,
+        fresh_only: bool,
+        total: Option<Instant>,
+        client: &mut Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, Attempt> {
+        if let Some(kept) = slot.reuse().filter(|_| !fresh_only) {
+            exchange.connection_reused = Some(true);
+            return Ok(kept);
+        }
+        exchange.connection_reused = Some(false);
+        let (limit, late) = self.connect_limit(total);
+        let begun = Instant::now();
+        let connected = tokio::select! {
+            biased;
+            connected = slot.connect(limit) => connected,
+            // The attempt goes on without us and ends in the pool.
+            cause = client.left(), if self.request.body == super::request::Body::None => {
+                return Err(Attempt { cause, retry: None });
+            }
+        };
+        exchange.connect = Some(begun.elapsed());
+        slot.worker().metrics().connect_ended(result_of(&connected));
+        connected.map_err(|error| match error {
+            ConnectError::TimedOut => Attempt { cause: late, retry: (late == Cause::UpstreamConnectTimeout).then_some("connect") },
+            ConnectError::Failed(error) => {
+                exchange.error = Some(error.to_string());
+                Attempt { cause: Cause::UpstreamConnect, retry: Some("connect") }
+            }
+        })
+    }
+
+    fn connect_limit(&self, total: Option<Instant>) -> (Option<Duration>, Cause) {
+        let left = total.map(|total| total.saturating_duration_since(Instant::now()));
+        match (self.timeouts.connect, left) {
+            (Some(connect), Some(left)) if left < connect => (Some(left), Cause::TotalTimeout),
+            (None, Some(left)) => (Some(left), Cause::TotalTimeout),
+            (connect, _) => (connect, Cause::UpstreamConnectTimeout),
+        }
+    }
+
+    /// One exchange on `connection`. Hands the client back when it has got nothing yet.
+    async fn exchange(
+        &self,
+        connection: Connection,
+        way: Way<'_>,
+        mut client: Downstream,
+        deadline: &mut Deadline,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Attempt)> {
+        let target = Target {
+            path: way.path,
+            address: way.slot.worker().address(),
+            preserve_host: self.action.preserve_host,
+        };
+        let head = encode::request_head(self.request, client.headers(), self.identity, &target);
+        let head = match head {
+            Ok(head) => head,
+            Err(cause) => {
+                way.slot.put_back(connection);
+                return Err((client, Attempt { cause, retry: None }));
+            }
+        };
+        let mut upload = Upload::new(head, self.request.body, self.limits.body);
+        let mut seen = Seen::default();
+        let relay = Relay::new(
+            &mut client,
+            self.request,
+            self.timeouts,
+            way.total,
+            &mut upload,
+            &exchange.request_id,
+            deadline,
+            &mut seen,
+        );
+        let ended = relay.run(connection).await;
+        exchange.request_body = upload.taken();
+        exchange.response_body = client.sent();
+        exchange.first_byte = seen.first_byte;
+        match ended {
+            Ok(End::Complete(connection)) => {
+                if let Some(connection) = connection {
+                    way.slot.park(connection);
+                }
+                exchange.completed(seen.status.map_or(0, |status| status.as_u16()));
+                Ok(Forwarded::Done(client))
+            }
+            Ok(End::Upgraded(connection, head)) => {
+                let id = exchange.request_id.clone();
+                match response_head::switching(&head, &id) {
+                    Ok(head) => Ok(self.tunnel(client, connection, head, way.total, exchange).await),
+                    Err(cause) => Err((client, Attempt { cause, retry: None })),
+                }
+            }
+            Err(broken) => self.broken(broken, &seen, &upload, client, exchange).await,
+        }
+    }
+
+    /// What to do about an exchange that went wrong: break the response off, or tell the client, or try again.
+    async fn broken(
+        &self,
+        broken: Broken,
+        seen: &Seen,
+        upload: &Upload,
+        client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Attempt)> {
+        if let Some(error) = broken.error {
+            exchange.error = Some(error.to_string());
+        }
+        if let Some(status) = seen.status {
+            exchange.aborted(status.as_u16(), broken.cause);
+            client.abort().await;
+            return Ok(Forwarded::Gone);
+        }
+        // What came of the body is with the worker that is gone, so only a request without one can be sent again.
+        let replayable = upload.taken() == 0 && self.request.is_idempotent();
+        let retry = (broken.stale && replayable).then_some("stale");
+        Err((client, Attempt { cause: broken.cause, retry }))
+    }
+
+    async fn tunnel(
+        &self,
+        mut client: Downstream,
+        connection: Connection,
+        head: pingora::http::ResponseHeader,
+        total: Option<Instant>,
+        exchange: &mut Exchange,
+    ) -> Forwarded {
+        let switched = match client.write_head(head).await {
+            Ok(()) => client.flush().await,
+            Err(cause) => Err(cause),
+        };
+        let stream = match (switched, client.into_stream()) {
+            (Ok(()), Some(stream)) => stream,
+            (switched, _) => {
+                connection.close();
+                exchange.aborted(101, switched.err().unwrap_or(Cause::Internal));
+                return Forwarded::Gone;
+            }
+        };
+        let (stream, read_ahead) = stream.into_parts();
+        let (worker_stream, worker_read_ahead, _counted) = connection.into_parts();
+        let traffic = tunnel::run(
+            tunnel::Side { stream, read_ahead },
+            tunnel::Side { stream: worker_stream, read_ahead: worker_read_ahead },
+            tunnel::Limits { idle: self.timeouts.websocket_idle, total },
+        )
+        .await;
+        exchange.request_body = traffic.from_client;
+        exchange.response_body = traffic.to_client;
+        exchange.tunnelled(traffic.cause);
+        Forwarded::Gone
+    }
+}
+
+/// Where one attempt goes.
+struct Way<'a> {
+    slot: Slot,
+    path: &'a str,
+    total: Option<Instant>,
+}
+
+fn result_of(connected: &Result<Connection, ConnectError>) -> ConnectResult {
+    match connected {
+        Ok(_) => ConnectResult::Connected,
+        Err(ConnectError::TimedOut) => ConnectResult::TimedOut,
+        Err(ConnectError::Failed(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            ConnectResult::Refused
+        }
+        Err(ConnectError::Failed(_)) => ConnectResult::Failed,
+    }
+}
+

@@ -1,0 +1,185 @@
+//! Private addresses for workers: Unix sockets in a directory that only asgate's user may enter, or free ports on
+//! loopback. Does not connect to them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::command::Reach;
+use super::{WorkerId, platform};
+use crate::config::Address;
+
+/// How many ports the system may offer that are handed out already before we give up.
+const PORT_ATTEMPTS: usize = 64;
+
+/// No address for a worker.
+#[derive(Debug, Error)]
+pub enum AddressError {
+    #[error("cannot create a private directory for sockets, {}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
+    #[error(
+        "socket path {} cannot be used: {source}; point XDG_RUNTIME_DIR or the temporary directory to a shorter path",
+        path.display()
+    )]
+    SocketPath { path: PathBuf, source: io::Error },
+    #[error("no free port on loopback: {0}")]
+    Port(io::Error),
+}
+
+/// The loopback ports that the workers of this process were given. Clones share one list; one list serves all
+/// supervisors, because a port is still free for the system until its worker has bound it.
+#[derive(Debug, Clone, Default)]
+pub struct Ports(Arc<Mutex<BTreeSet<u16>>>);
+
+/// Where the addresses of one upstream's workers come from.
+#[derive(Debug)]
+pub(super) enum Addresses {
+    Sockets(PrivateDirectory),
+    Ports(Ports),
+}
+
+/// An address in use by one generation of a worker; dropped when its process is gone, which removes the socket or
+/// gives the port back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    address: Address,
+    ports: Option<Ports>,
+}
+
+/// A directory of mode 0700 with an unguessable name, removed with all that is in it when dropped.
+#[derive(Debug)]
+pub(super) struct PrivateDirectory(PathBuf);
+
+// === impl Ports ===
+
+impl Ports {
+    /// A port that is free now and not handed out to another worker.
+    fn take(&self) -> io::Result<u16> {
+        let mut taken = self.0.lock();
+        // Kept open while searching, so that the system offers another one.
+        let mut refused = Vec::new();
+        while refused.len() < PORT_ATTEMPTS {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let port = listener.local_addr()?.port();
+            if taken.insert(port) {
+                return Ok(port);
+            }
+            refused.push(listener);
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    fn give_back(&self, port: u16) {
+        self.0.lock().remove(&port);
+    }
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    pub(super) fn new(reach: Reach, ports: &Ports) -> Result<Self, AddressError> {
+        Ok(match reach {
+            Reach::Socket => Self::Sockets(PrivateDirectory::create()?),
+            Reach::Port => Self::Ports(ports.clone()),
+        })
+    }
+
+    /// A new address for this start of a worker; never one that an earlier generation had and that could still
+    /// have connections.
+    pub(super) fn lease(&self, id: WorkerId) -> Result<Lease, AddressError> {
+        match self {
+            Self::Sockets(directory) => {
+                let path = directory
+                    .0
+                    .join(format!("{}-{}.sock", id.index, id.generation));
+                platform::check_socket_path(&path).map_err(|source| AddressError::SocketPath {
+                    path: path.clone(),
+                    source,
+                })?;
+                Ok(Lease {
+                    address: Address::Unix(path),
+                    ports: None,
+                })
+            }
+            Self::Ports(ports) => {
+                let port = ports.take().map_err(AddressError::Port)?;
+                let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+                Ok(Lease {
+                    address,
+                    ports: Some(ports.clone()),
+                })
+            }
+        }
+    }
+}
+
+// === impl Lease ===
+
+impl Lease {
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match (&self.address, &self.ports) {
+            (Address::Tcp(address), Some(ports)) => ports.give_back(address.port()),
+            (Address::Unix(path), _) => remove(path, std::fs::remove_file(path)),
+            (Address::Tcp(_), None) => {}
+        }
+    }
+}
+
+// === impl PrivateDirectory ===
+
+impl PrivateDirectory {
+    /// In `$XDG_RUNTIME_DIR` where that can be written to, else in the temporary directory.
+    fn create() -> Result<Self, AddressError> {
+        // The last digits of a version 7 UUID are its random ones (RFC 9562 section 5.7).
+        let random = Uuid::now_v7().as_u128() & 0xffff_ffff_ffff;
+        let name = format!("asgate-{}-{random:012x}", std::process::id());
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        if let Some(path) = runtime.filter(|p| p.is_absolute()).map(|p| p.join(&name)) {
+            match platform::create_private_directory(&path) {
+                Ok(()) => return Ok(Self(path)),
+                Err(error) => {
+                    log::debug!("XDG_RUNTIME_DIR not used: path={} {error}", path.display())
+                }
+            }
+        }
+        let path = std::env::temp_dir().join(name);
+        platform::create_private_directory(&path).map_err(|source| AddressError::Directory {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        remove(&self.0, std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Gone already is as good as removed: some servers remove their own socket.
+fn remove(path: &Path, outcome: io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        log::warn!(
+            "Cannot remove a worker's socket: path={} error={error}",
+            path.display()
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

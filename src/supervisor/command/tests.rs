@@ -1,0 +1,215 @@
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{CommandError, CommandLine, Reach, Recipe};
+use crate::config::{Address, App, Start, Transport};
+
+fn app(start: Start) -> App {
+    App {
+        start,
+        directory: std::env::temp_dir(),
+        // Any executable file will do: it is not run here.
+        python: std::env::current_exe().ok(),
+        workers: NonZeroU16::MIN,
+        env: BTreeMap::new(),
+        transport: Transport::Auto,
+        root_path: String::new(),
+        startup_timeout: Duration::from_secs(1),
+        stop_timeout: Duration::from_millis(30_900),
+    }
+}
+
+fn command(words: &[&str]) -> App {
+    app(Start::Command(
+        words.iter().map(|&word| word.to_owned()).collect(),
+    ))
+}
+
+fn port(port: u16) -> Address {
+    Address::Tcp(([127, 0, 0, 1], port).into())
+}
+
+fn socket(path: &str) -> Address {
+    Address::Unix(PathBuf::from(path))
+}
+
+fn args(app: &App, worker: u16, address: &Address) -> String {
+    Recipe::new(app)
+        .expect("a recipe")
+        .command_line(worker, address)
+        .args
+        .join(" ")
+}
+
+#[test]
+fn uvicorn_on_a_unix_socket() {
+    let app = app(Start::Asgi("backend.main:app".into()));
+    assert_eq!(
+        args(&app, 1, &socket("/run/asgate-1/1-1.sock")),
+        "-m uvicorn backend.main:app --uds /run/asgate-1/1-1.sock --forwarded-allow-ips * \
+         --workers 1 --timeout-keep-alive 75 --timeout-graceful-shutdown 30 --no-access-log",
+        "options agree with the edge"
+    );
+}
+
+#[test]
+fn uvicorn_on_a_port() {
+    let mut app = app(Start::Asgi("main:app".into()));
+    app.root_path = "/api".into();
+    app.stop_timeout = Duration::from_millis(200);
+    assert_eq!(
+        args(&app, 1, &port(50123)),
+        "-m uvicorn main:app --host 127.0.0.1 --port 50123 --forwarded-allow-ips 127.0.0.1 \
+         --workers 1 --timeout-keep-alive 75 --timeout-graceful-shutdown 1 --root-path /api \
+         --no-access-log",
+        "only loopback is trusted, the root path is passed on, a stop takes at least a second"
+    );
+}
+
+#[test]
+fn the_transport_decides_how_uvicorn_is_reached() {
+    let mut app = app(Start::Asgi("main:app".into()));
+    let auto = if cfg!(unix) {
+        Reach::Socket
+    } else {
+        Reach::Port
+    };
+    assert_eq!(
+        Recipe::new(&app).expect("a recipe").reach(),
+        auto,
+        "auto follows the system"
+    );
+    app.transport = Transport::Tcp;
+    assert_eq!(
+        Recipe::new(&app).expect("a recipe").reach(),
+        Reach::Port,
+        "tcp is tcp anywhere"
+    );
+}
+
+#[test]
+fn placeholders_are_filled_in_wherever_they_stand() {
+    let app = command(&[
+        "granian",
+        "--port={port}",
+        "--name",
+        "w{worker}",
+        "{worker}:{worker}",
+    ]);
+    assert_eq!(
+        args(&app, 4, &port(50123)),
+        "--port=50123 --name w4 4:4",
+        "port and worker"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_path_is_not_filled_in_again() {
+    let app = command(&["hypercorn", "-b", "unix:{socket}"]);
+    assert_eq!(
+        args(&app, 2, &socket("/tmp/{worker}/2-1.sock")),
+        "-b unix:/tmp/{worker}/2-1.sock",
+        "a placeholder in the path stays"
+    );
+}
+
+#[test]
+fn the_placeholder_decides_how_a_command_is_reached() {
+    let on_socket = if cfg!(unix) {
+        Ok(Reach::Socket)
+    } else {
+        Err(CommandError::NoSockets)
+    };
+    for (words, expected) in [
+        (&["serve", "{port}"][..], Ok(Reach::Port)),
+        (&["serve", "{socket}"], on_socket),
+        (
+            &["serve", "{socket}", "{port}"],
+            Err(CommandError::TwoAddresses),
+        ),
+        (&["serve", "{worker}"], Err(CommandError::NoAddress)),
+        (&[], Err(CommandError::Empty)),
+    ] {
+        let outcome = Recipe::new(&command(words)).map(|recipe| recipe.reach());
+        assert_eq!(outcome, expected, "{words:?}");
+    }
+}
+
+#[test]
+fn a_program_with_a_directory_is_the_apps_and_a_bare_one_is_left_to_the_path() {
+    let program = |word| {
+        let app = command(&[word, "{port}"]);
+        let line = Recipe::new(&app)
+            .expect("a recipe")
+            .command_line(1, &port(1));
+        line.program
+    };
+    let directory = std::env::temp_dir();
+    assert_eq!(
+        program("bin/serve"),
+        directory.join("bin/serve"),
+        "relative to the directory"
+    );
+    assert_eq!(
+        program("serve"),
+        Path::new("serve"),
+        "looked up by the system"
+    );
+}
+
+#[test]
+fn a_missing_interpreter_is_an_error() {
+    let mut app = app(Start::Asgi("main:app".into()));
+    app.python = Some(std::env::temp_dir().join("asgate-no-such-directory/python"));
+    let outcome = Recipe::new(&app).map(|recipe| recipe.reach());
+    assert!(
+        matches!(outcome, Err(CommandError::Interpreter(_))),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn a_command_line_is_shown_as_a_shell_wants_it() {
+    let args = ["-c", "print('hi')", "--x=1", "", "*"]
+        .map(str::to_owned)
+        .to_vec();
+    let line = CommandLine {
+        program: PathBuf::from("/usr/bin/python3"),
+        args,
+    };
+    assert_eq!(
+        line.to_string(),
+        r"/usr/bin/python3 -c 'print('\''hi'\'')' --x=1 '' '*'",
+        "quoted"
+    );
+}
+
+#[test]
+fn the_environment_is_set_but_the_users_words_win() {
+    let mut app = command(&["serve", "{port}"]);
+    app.env.insert("PYTHONUNBUFFERED".into(), String::new());
+    app.env.insert("SECRET".into(), "hunter2".into());
+    let line = Recipe::new(&app)
+        .expect("a recipe")
+        .command_line(1, &port(1));
+    let command = line.to_command(&app);
+    let env: BTreeMap<_, _> = command.as_std().get_envs().collect();
+    let value = |name: &str| env.get(std::ffi::OsStr::new(name)).copied().flatten();
+    assert_eq!(
+        value("PYTHONUNBUFFERED"),
+        Some("".as_ref()),
+        "`env` wins over our default"
+    );
+    assert_eq!(
+        value("SECRET"),
+        Some("hunter2".as_ref()),
+        "`env` reaches the worker"
+    );
+    assert!(
+        !line.to_string().contains("hunter2"),
+        "and is not shown: {line}"
+    );
+}

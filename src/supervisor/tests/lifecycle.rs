@@ -1,0 +1,163 @@
+//! Start, watch, restart, stop: with small programs in place of a server.
+
+use std::time::Instant;
+
+use super::*;
+use crate::supervisor::StartCause;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
+    let mut app = python("import time; print('thinking'); time.sleep(600)");
+    app.startup_timeout = Duration::from_secs(3);
+    let mut running = Running::start(&app);
+    let error = running.ready().await.expect_err("it never listens");
+    assert!(
+        matches!(error.cause(), StartCause::NoAnswer { .. }),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.contains("startup_timeout (3s): it does not accept connections"),
+        "{text}"
+    );
+    assert!(text.ends_with("its last lines:\nthinking"), "{text}");
+    let pid = running.printed.0.lock()[0].1;
+    let mut changes = running.stop().await;
+    assert!(!alive(pid), "it was stopped");
+    assert_eq!(
+        changes.recv().await,
+        None,
+        "nothing is said about a worker that never was ready"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_ignores_sigterm_is_killed_after_stop_timeout() {
+    let program = format!("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SERVE}");
+    let mut app = python(&program);
+    app.stop_timeout = Duration::from_millis(100);
+    let mut running = Running::start(&app);
+    running.ready().await.expect("it starts");
+    let worker = running.next_ready().await;
+    let asked = Instant::now();
+    running.stop().await;
+    assert!(!alive(worker.pid), "it was killed");
+    assert!(
+        asked.elapsed() >= app.stop_timeout,
+        "and not before its time"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_the_start_does_not_wait_for_the_start() {
+    let running = Running::start(&python("import time; print('up'); time.sleep(600)"));
+    let printed = running.printed.clone();
+    eventually("the worker runs", || printed.after("up").is_some()).await;
+    running.stop().await;
+    let pid = printed.0.lock()[0].1;
+    assert!(!alive(pid), "it was stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_crashed_comes_back_as_a_new_generation() {
+    let mut running = Running::start(&python(SERVE));
+    running.ready().await.expect("it starts");
+    let first = running.next_ready().await;
+    send_signal(first.pid, libc::SIGKILL);
+    let (gone, reason) = running.next_gone().await;
+    assert_eq!(gone, first.id, "the one that was killed");
+    assert!(
+        reason.contains("SIGKILL"),
+        "the reason names the signal: {reason}"
+    );
+    let second = running.next_ready().await;
+    assert_eq!(
+        second.id,
+        WorkerId {
+            index: 1,
+            generation: 2
+        },
+        "same worker, next generation"
+    );
+    assert_ne!(
+        second.address, first.address,
+        "connections cannot cross generations"
+    );
+    assert!(
+        get(&second.address, "/").await.starts_with("HTTP/1.1 204 "),
+        "and it serves"
+    );
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_fails_is_told_and_tried_again() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let marker = directory.path().join("tried");
+    let program = format!(
+        "import os, sys\nif not os.path.exists({marker:?}):\n    open({marker:?}, 'w'); sys.exit('not yet')\n{SERVE}"
+    );
+    let mut running = Running::start(&python(&program));
+    let error = running.ready().await.expect_err("the first start fails");
+    assert!(
+        error.to_string().ends_with("its last lines:\nnot yet"),
+        "{error}"
+    );
+    let worker = running.next_ready().await;
+    assert_eq!(worker.id.generation, 2, "the second start succeeds");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_not_there_is_named() {
+    let words = ["asgate-no-such-program", "{port}"].map(str::to_owned);
+    let mut running = Running::start(&app(&std::env::temp_dir(), Start::Command(words.into())));
+    let error = running
+        .ready()
+        .await
+        .expect_err("there is nothing to start");
+    assert!(matches!(error.cause(), StartCause::Spawn(_)), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("command: asgate-no-such-program "),
+        "{error}"
+    );
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_prints_much_is_not_held_up() {
+    const LINES: usize = 100_000;
+    let program = format!(
+        "import sys\nfor n in range({LINES}): print('x' * 100)\nprint('to stderr', file=sys.stderr)\n{SERVE}"
+    );
+    let mut running = Running::start(&python(&program));
+    running
+        .ready()
+        .await
+        .expect("ten megabytes later it serves");
+    let worker = running.next_ready().await;
+    let printed = running.printed.clone();
+    running.stop().await;
+    let lines = printed.0.lock();
+    assert_eq!(lines.len(), LINES + 1, "no line is lost");
+    let (id, pid, stream, _) = lines
+        .iter()
+        .find(|line| line.3 == "to stderr")
+        .expect("stderr is read as well");
+    assert_eq!(
+        (*id, *pid, *stream),
+        (worker.id, worker.pid, Stream::Stderr),
+        "its origin is told"
+    );
+}
+
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let (changes, _) = mpsc::unbounded_channel();
+    let output = Arc::new(Printed::default());
+    let outcome = Supervisor::start("backend", &python(""), &Ports::default(), changes, output);
+    let error = outcome.expect_err("nothing could run the workers");
+    assert!(matches!(error.cause(), StartCause::Spawn(_)), "{error}");
+}

@@ -1,0 +1,161 @@
+//! Real Uvicorn: what the command line promises.
+
+use std::fs;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// Says what it was told about itself, and what asgate asked it.
+const APP: &str = r#"
+import os
+seen = []
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("Lifespan ended")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    agent = dict(scope["headers"]).get(b"user-agent", b"").decode()
+    seen.append(f"{scope['method']} {scope['path']} {agent}")
+    body = f"root={scope['root_path']} greeting={os.environ.get('GREETING')} seen={seen}".encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+"#;
+
+fn interpreter() -> PathBuf {
+    let python = std::env::var_os("ASGATE_TEST_PYTHON");
+    python
+        .expect("ASGATE_TEST_PYTHON names a Python with Uvicorn (scripts/test sets it)")
+        .into()
+}
+
+fn uvicorn(directory: &TempDir, source: &str) -> App {
+    fs::write(directory.path().join("main.py"), source).expect("the app is written");
+    App {
+        python: Some(interpreter()),
+        ..app(directory.path(), Start::Asgi("main:app".into()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_answer_on_their_sockets_and_leave_nothing() {
+    let directory = TempDir::new().expect("a directory");
+    let mut app = uvicorn(&directory, APP);
+    app.workers = NonZeroU16::new(2).expect("not zero");
+    app.env.insert("GREETING".into(), "hello".into());
+    let mut running = Running::start(&app);
+    running.ready().await.expect("Uvicorn starts");
+    let workers = [running.next_ready().await, running.next_ready().await];
+    for Ready { id, address, pid } in &workers {
+        assert_eq!(id.generation, 1, "the first start");
+        let answer = get(address, "/").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200 "),
+            "worker {id} answers: {answer}"
+        );
+        assert!(
+            answer.contains("greeting=hello"),
+            "worker {id} has the environment: {answer}"
+        );
+        let seen = "seen=['HEAD / asgate-readiness', 'GET / ']";
+        assert!(
+            answer.contains(seen),
+            "one readiness request came before: {answer}"
+        );
+        assert!(alive(*pid), "worker {id} runs under the pid that was told");
+    }
+    assert_ne!(
+        workers[0].address, workers[1].address,
+        "each has its own address"
+    );
+
+    let printed = running.printed.clone();
+    let mut changes = running.stop().await;
+    for Ready { id, address, pid } in &workers {
+        assert!(!alive(*pid), "worker {id} has ended");
+        let Address::Unix(socket) = address else {
+            panic!("{address} is not a socket")
+        };
+        let home = socket.parent().expect("a directory");
+        assert!(!home.exists(), "{} is removed", home.display());
+    }
+    let ended = printed
+        .0
+        .lock()
+        .iter()
+        .filter(|line| line.3 == "Lifespan ended")
+        .count();
+    assert_eq!(
+        ended, 2,
+        "each worker was asked to stop and ended in its own way"
+    );
+    let mut gone = Vec::new();
+    while let Some(change) = changes.recv().await {
+        let Change::Gone { id, .. } = change else {
+            panic!("{change:?} after the stop")
+        };
+        gone.push(id);
+    }
+    gone.sort_unstable();
+    let mut started = workers.map(|worker| worker.id);
+    started.sort_unstable();
+    assert_eq!(gone, started, "every Ready has its Gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_on_tcp_is_one_process_and_knows_its_root_path() {
+    let directory = TempDir::new().expect("a directory");
+    let mut app = uvicorn(&directory, APP);
+    app.transport = Transport::Tcp;
+    app.root_path = "/api".into();
+    app.env.insert("WEB_CONCURRENCY".into(), "3".into());
+    let mut running = Running::start(&app);
+    running.ready().await.expect("Uvicorn starts");
+    let Ready { address, pid, .. } = running.next_ready().await;
+    let answer = get(&address, "/").await;
+    assert!(
+        answer.contains("root=/api "),
+        "the root path is passed on: {answer}"
+    );
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    assert_eq!(
+        children.expect("it runs"),
+        "",
+        "WEB_CONCURRENCY makes no process tree"
+    );
+    running.stop().await;
+    assert!(!alive(pid), "the worker has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_error_shows_the_workers_own_traceback() {
+    let directory = TempDir::new().expect("a directory");
+    let mut app = uvicorn(&directory, "import no_such_module_at_all\n");
+    app.env.insert("PASSWORD".into(), "hunter2".into());
+    let mut running = Running::start(&app);
+    let error = running
+        .ready()
+        .await
+        .expect_err("it cannot start")
+        .to_string();
+    for part in [
+        "upstream backend, worker 1: ended before it answered (exit status: ",
+        "-m uvicorn main:app --uds /",
+        "Traceback (most recent call last):\n",
+        "main.py\", line 1, in <module>\n    import no_such_module_at_all\n",
+        "ModuleNotFoundError: No module named 'no_such_module_at_all'",
+    ] {
+        assert!(error.contains(part), "{part:?} is missing in:\n{error}");
+    }
+    assert!(
+        !error.contains("hunter2"),
+        "the environment is not shown:\n{error}"
+    );
+    running.stop().await;
+}
