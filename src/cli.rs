@@ -90,18 +90,38 @@ pub fn main() -> ExitCode {
 
 impl Serve {
     fn config(&self) -> Result<Config, Vec<String>> {
-        let cores = || std::thread::available_parallelism().ok()?.get().try_into().ok();
+        let cores = || {
+            std::thread::available_parallelism()
+                .ok()?
+                .get()
+                .try_into()
+                .ok()
+        };
         let cores = || cores().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
         let workers = self.workers.unwrap_or_else(cores);
-        Config::for_app(&self.app, &self.listen, workers, &self.directory, self.python.as_deref())
+        Config::for_app(
+            &self.app,
+            &self.listen,
+            workers,
+            &self.directory,
+            self.python.as_deref(),
+        )
     }
 }
 
 fn load(file: File) -> Result<Config, u8> {
-    let found = || DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists());
+    let found = || {
+        DEFAULT_FILES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.exists())
+    };
     let Some(path) = file.config.or_else(found) else {
         let tried = DEFAULT_FILES.join(" nor ");
-        return Err(complain(&format!("no configuration file: there is neither {tried}"), UNREADABLE));
+        return Err(complain(
+            &format!("no configuration file: there is neither {tried}"),
+            UNREADABLE,
+        ));
     };
     config::load(&path).map_err(|error| match error {
         LoadError::Unreadable { .. } => complain(&error.to_string(), UNREADABLE),

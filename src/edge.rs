@@ -89,7 +89,11 @@ impl Edge {
             .map(|upstream| Arc::new(Upstream::new(&upstream.name, upstream.connections.clone())))
             .collect();
         let listeners = bind(config, &telemetry)?;
-        let admin = config.admin.as_ref().map(|address| bind_admin(address, &telemetry)).transpose()?;
+        let admin = config
+            .admin
+            .as_ref()
+            .map(|address| bind_admin(address, &telemetry))
+            .transpose()?;
         let mut workers = Workers::start(config, &upstreams, &telemetry)?;
         let ready = tokio::select! {
             ready = workers.ready() => ready.map_err(StartError::from),
@@ -102,7 +106,10 @@ impl Edge {
         }
         let snapshot = Snapshot::new(config, &upstreams, telemetry.metrics());
         Ok(Self {
-            shared: Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), telemetry }),
+            shared: Arc::new(Shared {
+                snapshot: ArcSwap::from_pointee(snapshot),
+                telemetry,
+            }),
             upstreams,
             workers,
             listeners,
@@ -138,7 +145,8 @@ impl Edge {
             let telemetry = Arc::clone(&self.shared.telemetry);
             let admin = Arc::new(Admin::new(telemetry, self.upstreams.clone()));
             let shutdown = stopping.clone();
-            let serve = move |stream| proxy::serve_local(Arc::clone(&admin), stream, shutdown.clone());
+            let serve =
+                move |stream| proxy::serve_local(Arc::clone(&admin), stream, shutdown.clone());
             background.spawn(listener.run(serve, background.clone(), stopping.clone()));
         }
         let sweeper = tokio::spawn(sweep(self.upstreams.clone()));
@@ -179,15 +187,22 @@ pub fn close_log(telemetry: &Telemetry) {
 
 fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {
     // A head is read before its route is known, so the most generous route sets the bounds.
-    let limits = config.routes.iter().map(|route| (route.limits.header, route.limits.headers));
-    let most = limits.fold(DEFAULT_HEAD, |most, limit| (most.0.max(limit.0), most.1.max(limit.1)));
+    let limits = config
+        .routes
+        .iter()
+        .map(|route| (route.limits.header, route.limits.headers));
+    let most = limits.fold(DEFAULT_HEAD, |most, limit| {
+        (most.0.max(limit.0), most.1.max(limit.1))
+    });
     config
         .listeners
         .iter()
         .map(|listener| {
             let metrics = telemetry.metrics().listener(&listener.address.to_string());
-            Listener::bind(listener, most, metrics)
-                .map_err(|source| StartError::Bind { address: listener.address.clone(), source })
+            Listener::bind(listener, most, metrics).map_err(|source| StartError::Bind {
+                address: listener.address.clone(),
+                source,
+            })
         })
         .collect()
 }
@@ -201,8 +216,10 @@ fn bind_admin(address: &Address, telemetry: &Telemetry) -> Result<Listener, Star
         idle_timeout: ADMIN_PATIENCE,
     };
     let metrics = telemetry.metrics().listener("admin");
-    Listener::bind(&listener, ADMIN_HEAD, metrics)
-        .map_err(|source| StartError::Bind { address: address.clone(), source })
+    Listener::bind(&listener, ADMIN_HEAD, metrics).map_err(|source| StartError::Bind {
+        address: address.clone(),
+        source,
+    })
 }
 
 async fn sweep(upstreams: Vec<Arc<Upstream>>) {

@@ -74,7 +74,9 @@ impl Listener {
             socket,
             address,
             facts: Arc::new(facts),
-            places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(
+                config.max_connections.min(Semaphore::MAX_PERMITS),
+            )),
             metrics,
         })
     }
@@ -86,8 +88,12 @@ impl Listener {
 
     /// Accepts until `shutdown` says to stop; then the socket is closed. What `serve` makes of a connection is a task
     /// of `connections`.
-    pub async fn run<S, F>(self, serve: S, connections: TaskTracker, mut shutdown: watch::Receiver<bool>)
-    where
+    pub async fn run<S, F>(
+        self,
+        serve: S,
+        connections: TaskTracker,
+        mut shutdown: watch::Receiver<bool>,
+    ) where
         S: Fn(ClientStream) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
@@ -99,7 +105,10 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer, &serve, &connections),
                 Err(error) if net::is_exhausted(&error) => {
-                    log::error!("Cannot accept connections: listener={} {error}", self.facts.name);
+                    log::error!(
+                        "Cannot accept connections: listener={} {error}",
+                        self.facts.name
+                    );
                     tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 }
                 // The client left before it was accepted: nothing is wrong here.
@@ -119,7 +128,10 @@ impl Listener {
         F: Future<Output = ()> + Send + 'static,
     {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            log::warn!("Connection refused, max_connections reached: listener={}", self.facts.name);
+            log::warn!(
+                "Connection refused, max_connections reached: listener={}",
+                self.facts.name
+            );
             return;
         };
         let counted = self.metrics.connection();
@@ -127,7 +139,10 @@ impl Listener {
             net::Peer::Tcp(address) => client::Peer::tcp(address),
             net::Peer::Local => client::Peer::unix(),
         };
-        let connection = Connection { peer, listener: Arc::clone(&self.facts) };
+        let connection = Connection {
+            peer,
+            listener: Arc::clone(&self.facts),
+        };
         let served = serve(ClientStream::new(stream, connection));
         connections.spawn(async move {
             served.await;

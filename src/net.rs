@@ -155,7 +155,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Binds and listens. An IPv6 address takes IPv6 only, so that `0.0.0.0` and `[::]` may stand side by side.
+    /// Binds and listens. `[::]` takes IPv4 too, on every system.
     ///
     /// # Errors
     /// The address is in use, not of this machine, or not allowed.
@@ -199,10 +199,14 @@ pub fn is_exhausted(error: &io::Error) -> bool {
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     platform::own_port(&socket)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

@@ -45,8 +45,8 @@ pub use answer::Answer;
 use downstream::{Downstream, client_stream, request_line};
 use exchange::Exchange;
 use forward::{Forward, Forwarded};
-use request::Request;
 pub use local::{Respond, serve_local};
+use request::Request;
 pub use snapshot::Snapshot;
 
 /// What all requests share.
@@ -61,7 +61,11 @@ pub async fn serve(shared: Arc<Shared>, stream: ClientStream, shutdown: Shutdown
     let mut options = HttpServerOptions::default();
     options.h2c = connection.listener.http2;
     options.h2_idle_timeout = Some(connection.listener.idle_timeout);
-    let app = Arc::new(App { shared, connection, options });
+    let app = Arc::new(App {
+        shared,
+        connection,
+        options,
+    });
     app.process_new(Box::new(stream), &shutdown).await;
 }
 
@@ -241,7 +245,12 @@ fn admit(request: &Request, client: &Downstream, exchange: &mut Exchange) -> Res
     let found = snapshot.table.find(&request.for_routing(client.headers()));
     let route = found.ok_or(Cause::NoRoute)?;
     exchange.route = Some(route);
-    let limits = &snapshot.routes.get(route).ok_or(Cause::NoRoute)?.config.limits;
+    let limits = &snapshot
+        .routes
+        .get(route)
+        .ok_or(Cause::NoRoute)?
+        .config
+        .limits;
     within(request, limits)?;
     Ok(route)
 }
@@ -330,7 +339,10 @@ async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> 
 }
 
 fn is_idle(stream: &pingora::protocols::Stream) -> bool {
-    stream.as_any().downcast_ref().is_none_or(ClientStream::is_idle)
+    stream
+        .as_any()
+        .downcast_ref()
+        .is_none_or(ClientStream::is_idle)
 }
 
 fn refusal_cause(refusal: Refusal) -> Cause {

@@ -67,7 +67,9 @@ impl Upstream {
     /// Puts `worker` into rotation, in the place of an earlier generation with the same name if there is one.
     pub fn join(&self, worker: Arc<Worker>) {
         self.change(|workers| {
-            let replaced = take(workers, |other| other.identity().name == worker.identity().name);
+            let replaced = take(workers, |other| {
+                other.identity().name == worker.identity().name
+            });
             worker.metrics().mark_up();
             workers.push(worker);
             replaced

@@ -17,7 +17,10 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 pub fn run(config: &Config) -> ExitCode {
     let level = config.logging.level.to_string();
     env_logger::Builder::from_env(Env::default().default_filter_or(level)).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start: {error}"), PROBLEMS).into(),
     };
@@ -35,9 +38,7 @@ pub fn run(config: &Config) -> ExitCode {
     }
 }
 
-async fn serve(
-    config: &Config,
-) -> Result<std::sync::Arc<crate::telemetry::Telemetry>, StartError> {
+async fn serve(config: &Config) -> Result<std::sync::Arc<crate::telemetry::Telemetry>, StartError> {
     let edge = Edge::start(config).await?;
     for address in edge.addresses() {
         log::info!("Listening: address={address}");
@@ -58,6 +59,7 @@ async fn serve(
             }
         }
     }
+    log::info!("Ready");
     let telemetry = edge.telemetry();
     edge.run().await;
     Ok(telemetry)

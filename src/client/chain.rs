@@ -8,7 +8,10 @@ use http::{HeaderMap, HeaderValue};
 use super::identity::X_FORWARDED_FOR;
 use super::peer::{Peer, TrustedProxies};
 
-/// The hops before the peer, from the client's side to ours. Each was added by the one right of it.
+/// The hops before the peer, from the client to ours. Each was added by the one right of it.
+///
+/// It begins with the client: what stands left of the first hop that is not trusted is what that hop claimed, and a
+/// server that trusts all hops, as Uvicorn does with `--forwarded-allow-ips *`, would take it for the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chain(Vec<IpAddr>);
 
@@ -16,7 +19,7 @@ impl Chain {
     /// Reads all lines in their order. Ports and brackets are dropped, empty elements skipped (RFC
     /// 9110 §5.6.1.2). An entry that is no address ends what is known about the way: it and
     /// everything left of it are dropped. Linear.
-    pub(super) fn read(headers: &HeaderMap) -> Self {
+    pub(super) fn read(headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let lines = headers.get_all(&X_FORWARDED_FOR).into_iter();
         let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let mut hops = Vec::new();
@@ -29,17 +32,16 @@ impl Chain {
                 None => hops.clear(),
             }
         }
+        if let Some(client) = hops.iter().rposition(|hop| !trusted.contains(*hop)) {
+            hops.drain(..client);
+        }
         Self(hops)
     }
 
     /// The first untrusted hop seen from here; the farthest one when all are trusted; `None` when
     /// there are none.
-    pub(super) fn client(&self, trusted: &TrustedProxies) -> Option<IpAddr> {
-        let from_here = self.0.iter().rev();
-        from_here
-            .copied()
-            .find(|ip| !trusted.contains(*ip))
-            .or(self.0.first().copied())
+    pub(super) fn client(&self) -> Option<IpAddr> {
+        self.0.first().copied()
     }
 
     /// The chain with the peer as its last hop, as one header value.

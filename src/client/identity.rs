@@ -46,7 +46,7 @@ pub struct Identity {
     pub scheme: Scheme,
     /// Whether the peer is a trusted proxy, see [`super::strip::keep`].
     pub from_trusted: bool,
-    /// `X-Forwarded-For`: bare addresses, the peer last; `None` behind a Unix socket.
+    /// `X-Forwarded-For`: bare addresses, the client first, the peer last; `None` behind a Unix socket.
     pub forwarded_for: Option<HeaderValue>,
     /// `X-Forwarded-Host`: the host, with its port where the client named one; `None` when the
     /// request named no host.
@@ -64,7 +64,7 @@ pub struct Identity {
 /// it is valid on a single line, and replaced by what we see ourselves where it is not:
 /// `X-Forwarded-Proto` (one of http, https, ws, wss), `X-Forwarded-Host`, `X-Forwarded-Port`,
 /// `X-Request-Id`. `X-Forwarded-For` may have many lines; the client is the first hop, seen from
-/// here, that is not trusted, or the farthest when all are (what Uvicorn does).
+/// here, that is not trusted, or the farthest when all are; what stands left of it is dropped.
 ///
 /// `new_id` makes a request id (a UUIDv7) when the peer gave none to keep.
 pub fn identify(
@@ -96,8 +96,8 @@ fn behind_proxy(
     listener: &Facts,
     new_id: impl FnOnce() -> Uuid,
 ) -> Identity {
-    let chain = Chain::read(headers);
-    let client = chain.client(trusted);
+    let chain = Chain::read(headers, trusted);
+    let client = chain.client();
     let scheme = single(headers, &X_FORWARDED_PROTO).and_then(Scheme::parse);
     let named = single(headers, &X_FORWARDED_HOST)
         .and_then(|value| Some((value, host::parse(value.as_bytes()).ok()?)));

@@ -130,11 +130,11 @@ impl<'a> Place<'a> {
             Some(Kind::List(items)) if items.is_empty() => "an empty list".to_owned(),
             Some(Kind::List(_)) => "a list".to_owned(),
             Some(Kind::Map(_)) => "a mapping".to_owned(),
-            Some(Kind::Scalar(scalar)) if scalar.plain() == Plain::Null => "nothing".to_owned(),
             Some(Kind::Scalar(_)) if self.secret => "a hidden value".to_owned(),
             Some(Kind::Scalar(scalar)) if scalar.is_expanded() => {
                 format!("{} after expansion", quoted(scalar.written()))
             }
+            Some(Kind::Scalar(scalar)) if scalar.plain() == Plain::Null => "nothing".to_owned(),
             Some(Kind::Scalar(scalar)) if scalar.plain() == Plain::Text => quoted(scalar.written()),
             // Numbers and booleans go without quotes: that they have none may be what is wrong.
             Some(Kind::Scalar(scalar)) => scalar.written().chars().take(80).collect(),

@@ -130,6 +130,8 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     const SHORT: usize = 3;
     // Quadratic in the length, and nobody types a name that long by accident.
     const LONGEST: usize = 100;
+    // Thousands of upstreams with a mistake in each must not take minutes.
+    const COMPARED: usize = 500;
     if word.len() > LONGEST {
         return None;
     }
@@ -137,6 +139,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         |candidate: &str| candidate.len() >= SHORT && strsim::osa_distance(word, candidate) <= SLIP;
     known
         .into_iter()
+        .take(COMPARED)
         .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
         .filter(|(score, candidate)| *score >= ALIKE || is_slip(candidate))

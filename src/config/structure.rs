@@ -59,7 +59,7 @@ impl Shaper<'_> {
             if !scalar.is_known() {
                 return None;
             }
-            if scalar.plain() == Plain::Null {
+            if scalar.plain() == Plain::Null && !scalar.is_expanded() {
                 self.report(place.problem("has no value", allowed(schema)));
                 return None;
             }

@@ -67,7 +67,11 @@ impl Decoder {
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let data = input.split_to(take).freeze();
                     let left = left - take as u64;
-                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
+                    self.state = if left == 0 {
+                        State::DataEnd
+                    } else {
+                        State::Data(left)
+                    };
                     return Ok(Decoded::Data(data));
                 }
                 State::DataEnd => match input.as_ref() {
@@ -97,7 +101,11 @@ impl Decoder {
 /// Takes one CRLF-ended line, without the CRLF; `None` when it is not complete yet.
 fn take_line(input: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, Fault> {
     let Some(end) = memchr::memchr(b'\n', input) else {
-        return if input.len() > max { Err(Fault::Chunk) } else { Ok(None) };
+        return if input.len() > max {
+            Err(Fault::Chunk)
+        } else {
+            Ok(None)
+        };
     };
     if end > max {
         return Err(Fault::Chunk);
@@ -113,7 +121,11 @@ fn take_line(input: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, Fault
 
 /// The hexadecimal size before the optional extensions.
 fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
-    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+    let digits = line
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii_end();
     // Sixteen digits fill 64 bits; leading zeros beyond them are refused rather than counted.
     if digits.is_empty() || digits.len() > 16 {
         return Err(Fault::Chunk);
@@ -149,7 +161,8 @@ mod tests {
 
     #[test]
     fn whole_bodies_decode_however_they_are_split() {
-        let wire = b"5\r\nhello\r\n1;ext=\"x\"\r\n!\r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext";
+        let wire =
+            b"5\r\nhello\r\n1;ext=\"x\"\r\n!\r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\nnext";
         for step in 1..=wire.len() {
             let (body, rest) = decode(wire, step).expect("valid").expect("complete");
             assert_eq!(body, b"hello!0123456789", "body in steps of {step}");
@@ -161,7 +174,12 @@ mod tests {
     fn truncated_bodies_never_end() {
         let wire = b"5\r\nhello\r\n0\r\n\r\n";
         for length in 0..wire.len() {
-            assert_eq!(decode(&wire[..length], 3), Ok(None), "{length} of {} bytes", wire.len());
+            assert_eq!(
+                decode(&wire[..length], 3),
+                Ok(None),
+                "{length} of {} bytes",
+                wire.len()
+            );
         }
     }
 
@@ -177,8 +195,17 @@ mod tests {
             b"11111111111111111\r\n",
             b"0\r\nTrailer: x\n\r\n",
         ] {
-            assert_eq!(decode(wire, 64), Err(Fault::Chunk), "{:?}", wire.escape_ascii().to_string());
+            assert_eq!(
+                decode(wire, 64),
+                Err(Fault::Chunk),
+                "{:?}",
+                wire.escape_ascii().to_string()
+            );
         }
-        assert_eq!(decode(&[b'1'; MAX_SIZE_LINE + 2], 512), Err(Fault::Chunk), "endless size line");
+        assert_eq!(
+            decode(&[b'1'; MAX_SIZE_LINE + 2], 512),
+            Err(Fault::Chunk),
+            "endless size line"
+        );
     }
 }

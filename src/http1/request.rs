@@ -178,7 +178,10 @@ fn header_line(line: &[u8]) -> Result<(&[u8], Range<usize>), Fault> {
         return Err(Fault::Header);
     }
     let value = rest.get(1..).unwrap_or_default();
-    if value.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+    if value
+        .iter()
+        .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+    {
         return Err(Fault::Header);
     }
     let lead = value.len() - value.trim_ascii_start().len();

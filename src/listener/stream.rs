@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 use crate::client::Peer;
 use crate::http1::request::RequestHead;
-use crate::net::deadline::Deadline;
 use crate::net::Stream;
+use crate::net::deadline::Deadline;
 
 use super::Facts;
 pub use head::Refusal;
@@ -78,7 +78,10 @@ impl ClientStream {
             output: Output::default(),
             deadline: Deadline::default(),
         };
-        Self { inner: Mutex::new(inner), connection }
+        Self {
+            inner: Mutex::new(inner),
+            connection,
+        }
     }
 
     pub fn connection(&self) -> &Connection {

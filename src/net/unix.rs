@@ -6,8 +6,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use socket2::{SockRef, Socket};
-pub use tokio::net::UnixStream as LocalStream;
 use tokio::net::UnixListener;
+pub use tokio::net::UnixStream as LocalStream;
 
 /// A listening Unix socket and its file.
 #[derive(Debug)]
@@ -21,7 +21,10 @@ impl LocalListener {
     pub fn bind(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let socket = UnixListener::bind(path)?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self {
+            socket,
+            path: path.to_owned(),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -36,7 +39,10 @@ impl LocalListener {
 impl Drop for LocalListener {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
-            log::debug!("Cannot remove socket file: path={} {error}", self.path.display());
+            log::debug!(
+                "Cannot remove socket file: path={} {error}",
+                self.path.display()
+            );
         }
     }
 }
@@ -47,11 +53,16 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         return Ok(());
     };
     if !found.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is no socket is there",
+        ));
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
         Err(error) => Err(error),
     }
 }

@@ -1,5 +1,7 @@
 //! Sockets on Windows: TCP only. Unix sockets exist there, but neither asyncio nor tokio speaks them.
 
+#![expect(unsafe_code, reason = "calls into the operating system")]
+
 use std::convert::Infallible;
 use std::io;
 use std::mem::MaybeUninit;
@@ -27,7 +29,11 @@ impl LocalStream {
 }
 
 impl AsyncRead for LocalStream {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.0 {}
     }
 }
@@ -73,7 +79,10 @@ pub fn peek(stream: &LocalStream, _: &mut [MaybeUninit<u8>]) -> io::Result<usize
 }
 
 fn unsupported() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "Unix sockets are not supported on Windows")
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "Unix sockets are not supported on Windows",
+    )
 }
 
 /// Keeps other processes from binding the same port: on Windows `SO_REUSEADDR` would let them.
@@ -90,9 +99,16 @@ pub fn own_port(socket: &Socket) -> io::Result<()> {
             size_of::<i32>() as i32,
         )
     };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(WinSock::WSAEMFILE | WinSock::WSAENOBUFS))
+    matches!(
+        error.raw_os_error(),
+        Some(WinSock::WSAEMFILE | WinSock::WSAENOBUFS)
+    )
 }

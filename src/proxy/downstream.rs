@@ -14,8 +14,15 @@ use crate::outcome::{BadRequest, Cause};
 /// The parts of a request head that a header map does not hold.
 #[derive(Debug)]
 pub enum Head {
-    Http1 { raw: Bytes, head: RequestHead },
-    Http2 { target: Vec<u8>, authority: Option<String>, bodiless: bool },
+    Http1 {
+        raw: Bytes,
+        head: RequestHead,
+    },
+    Http2 {
+        target: Vec<u8>,
+        authority: Option<String>,
+        bodiless: bool,
+    },
 }
 
 /// One request's client.
@@ -33,16 +40,26 @@ impl Downstream {
 
     /// What the engine kept of the head.
     pub fn head(&self) -> Head {
-        if let (Some(session), Some(head)) =
-            (self.session.as_http1(), self.stream().and_then(ClientStream::head))
-        {
-            return Head::Http1 { raw: session.get_headers_raw_bytes(), head };
+        if let (Some(session), Some(head)) = (
+            self.session.as_http1(),
+            self.stream().and_then(ClientStream::head),
+        ) {
+            return Head::Http1 {
+                raw: session.get_headers_raw_bytes(),
+                head,
+            };
         }
         let request = self.session.req_header();
         Head::Http2 {
             target: request.raw_path().to_vec(),
-            authority: request.uri.authority().map(|authority| authority.as_str().to_owned()),
-            bodiless: self.session.as_http2().is_none_or(|session| session.is_body_empty()),
+            authority: request
+                .uri
+                .authority()
+                .map(|authority| authority.as_str().to_owned()),
+            bodiless: self
+                .session
+                .as_http2()
+                .is_none_or(|session| session.is_body_empty()),
         }
     }
 
@@ -70,7 +87,9 @@ impl Downstream {
     pub fn set_host(&mut self, host: &str) -> Result<(), Cause> {
         let host = HeaderValue::from_str(host).map_err(|_| Cause::BadRequest(BadRequest::Host))?;
         let request = self.session.req_header_mut();
-        request.insert_header(HOST, host).map_err(|_| Cause::BadRequest(BadRequest::Host))
+        request
+            .insert_header(HOST, host)
+            .map_err(|_| Cause::BadRequest(BadRequest::Host))
     }
 
     /// Takes no other request on this connection.
@@ -88,7 +107,10 @@ impl Downstream {
     /// # Errors
     /// The client left, or broke the framing of its body.
     pub async fn body(&mut self) -> Result<Option<Bytes>, Cause> {
-        self.session.read_request_body().await.map_err(|error| reading(&error))
+        self.session
+            .read_request_body()
+            .await
+            .map_err(|error| reading(&error))
     }
 
     /// Waits until the client leaves. A pipelined request that comes meanwhile is kept for later.
@@ -215,8 +237,13 @@ fn reading(error: &pingora::Error) -> Cause {
 
 /// The bytes of a request head that was refused, for the log: its method and target as far as they can be told.
 pub fn request_line(input: &[u8]) -> (String, String) {
-    let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    let mut words = line.split(|&byte| byte == b' ').map(|word| String::from_utf8_lossy(word.trim_ascii()));
+    let line = input
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let mut words = line
+        .split(|&byte| byte == b' ')
+        .map(|word| String::from_utf8_lossy(word.trim_ascii()));
     let method = words.next().unwrap_or_default().into_owned();
     (method, words.next().unwrap_or_default().into_owned())
 }

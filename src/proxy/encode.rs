@@ -44,7 +44,8 @@ pub fn request_head(
     head.put_slice(b" HTTP/1.1\r\n");
     put(&mut head, "host", host(headers, target).as_bytes());
     for (name, value) in headers {
-        let framing = name == HOST || name == CONTENT_LENGTH || (name == EXPECT && !request.expects_continue);
+        let framing =
+            name == HOST || name == CONTENT_LENGTH || (name == EXPECT && !request.expects_continue);
         if !framing && strip::keep(name, identity.from_trusted) && !nominated.contains(name) {
             put(&mut head, name.as_str(), value.as_bytes());
         }
@@ -56,7 +57,11 @@ pub fn request_head(
         Body::None if has_empty_body(request, headers) => put(&mut head, "content-length", b"0"),
         Body::None => {}
         Body::Length(length) => {
-            put(&mut head, "content-length", itoa::Buffer::new().format(length).as_bytes());
+            put(
+                &mut head,
+                "content-length",
+                itoa::Buffer::new().format(length).as_bytes(),
+            );
         }
         Body::Chunked => put(&mut head, "transfer-encoding", b"chunked"),
     }

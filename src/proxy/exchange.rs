@@ -110,7 +110,11 @@ impl Exchange {
 
     /// What it asks for.
     pub fn note_request(&mut self, request: &Request) {
-        self.note_line(request.method.as_str(), request.version, request.path.clone());
+        self.note_line(
+            request.method.as_str(),
+            request.version,
+            request.path.clone(),
+        );
         self.host.clone_from(&request.host);
         self.query.clone_from(&request.query);
     }
@@ -128,7 +132,11 @@ impl Exchange {
 
     /// The app's answer, or one that the configuration gives, was sent whole.
     pub fn completed(&mut self, status: u16) {
-        self.end = Some(End { status, termination: TERMINATION_OK, aborted: false });
+        self.end = Some(End {
+            status,
+            termination: TERMINATION_OK,
+            aborted: false,
+        });
     }
 
     /// asgate answered for `cause`, or there was nobody left to answer.
@@ -144,13 +152,22 @@ impl Exchange {
     /// The response was broken off after its head with `status` had been sent.
     pub fn aborted(&mut self, status: u16, cause: Cause) {
         let termination = cause.outcome().termination.as_str();
-        self.end = Some(End { status, termination, aborted: true });
+        self.end = Some(End {
+            status,
+            termination,
+            aborted: true,
+        });
     }
 
     /// The upgraded connection ended; `cause` tells what if not one of its sides ended it.
     pub fn tunnelled(&mut self, cause: Option<Cause>) {
-        let termination = cause.map_or(TERMINATION_OK, |cause| cause.outcome().termination.as_str());
-        self.end = Some(End { status: 101, termination, aborted: false });
+        let termination =
+            cause.map_or(TERMINATION_OK, |cause| cause.outcome().termination.as_str());
+        self.end = Some(End {
+            status: 101,
+            termination,
+            aborted: false,
+        });
     }
 }
 

@@ -63,22 +63,39 @@ impl Forward<'_> {
             Ok(path) => path,
             Err(_) => return Forwarded::Failed(client, Cause::BadRequest(BadRequest::Path)),
         };
-        let total = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+        let total = self
+            .timeouts
+            .total
+            .and_then(|total| Instant::now().checked_add(total));
         let mut deadline = Deadline::default();
         let mut tried: Vec<Arc<Worker>> = Vec::new();
         let mut fresh_only = false;
         loop {
             let Some(worker) = upstream.pool.choose(&tried) else {
-                let cause = if tried.is_empty() { Cause::NoWorker } else { Cause::UpstreamConnect };
+                let cause = if tried.is_empty() {
+                    Cause::NoWorker
+                } else {
+                    Cause::UpstreamConnect
+                };
                 return Forwarded::Failed(client, cause);
             };
             exchange.attempts += 1;
             exchange.worker = Some(worker.identity().clone());
             let slot = Arc::clone(&worker).acquire();
-            let attempt = match self.connection(&slot, fresh_only, total, &mut client, exchange).await {
+            let attempt = match self
+                .connection(&slot, fresh_only, total, &mut client, exchange)
+                .await
+            {
                 Ok(connection) => {
-                    let way = Way { slot, path: &path, total };
-                    match self.exchange(connection, way, client, &mut deadline, exchange).await {
+                    let way = Way {
+                        slot,
+                        path: &path,
+                        total,
+                    };
+                    match self
+                        .exchange(connection, way, client, &mut deadline, exchange)
+                        .await
+                    {
                         Ok(forwarded) => return forwarded,
                         Err((back, attempt)) => {
                             client = back;
@@ -130,10 +147,16 @@ impl Forward<'_> {
         exchange.connect = Some(begun.elapsed());
         slot.worker().metrics().connect_ended(result_of(&connected));
         connected.map_err(|error| match error {
-            ConnectError::TimedOut => Attempt { cause: late, retry: (late == Cause::UpstreamConnectTimeout).then_some("connect") },
+            ConnectError::TimedOut => Attempt {
+                cause: late,
+                retry: (late == Cause::UpstreamConnectTimeout).then_some("connect"),
+            },
             ConnectError::Failed(error) => {
                 exchange.error = Some(error.to_string());
-                Attempt { cause: Cause::UpstreamConnect, retry: Some("connect") }
+                Attempt {
+                    cause: Cause::UpstreamConnect,
+                    retry: Some("connect"),
+                }
             }
         })
     }
@@ -196,7 +219,9 @@ impl Forward<'_> {
             Ok(End::Upgraded(connection, head)) => {
                 let id = exchange.request_id.clone();
                 match response_head::switching(&head, &id) {
-                    Ok(head) => Ok(self.tunnel(client, connection, head, way.total, exchange).await),
+                    Ok(head) => Ok(self
+                        .tunnel(client, connection, head, way.total, exchange)
+                        .await),
                     Err(cause) => Err((client, Attempt { cause, retry: None })),
                 }
             }
@@ -224,7 +249,13 @@ impl Forward<'_> {
         // What came of the body is with the worker that is gone, so only a request without one can be sent again.
         let replayable = upload.taken() == 0 && self.request.is_idempotent();
         let retry = (broken.stale && replayable).then_some("stale");
-        Err((client, Attempt { cause: broken.cause, retry }))
+        Err((
+            client,
+            Attempt {
+                cause: broken.cause,
+                retry,
+            },
+        ))
     }
 
     async fn tunnel(
@@ -251,8 +282,14 @@ impl Forward<'_> {
         let (worker_stream, worker_read_ahead, _counted) = connection.into_parts();
         let traffic = tunnel::run(
             tunnel::Side { stream, read_ahead },
-            tunnel::Side { stream: worker_stream, read_ahead: worker_read_ahead },
-            tunnel::Limits { idle: self.timeouts.websocket_idle, total },
+            tunnel::Side {
+                stream: worker_stream,
+                read_ahead: worker_read_ahead,
+            },
+            tunnel::Limits {
+                idle: self.timeouts.websocket_idle,
+                total,
+            },
         )
         .await;
         exchange.request_body = traffic.from_client;
@@ -273,10 +310,11 @@ fn result_of(connected: &Result<Connection, ConnectError>) -> ConnectResult {
     match connected {
         Ok(_) => ConnectResult::Connected,
         Err(ConnectError::TimedOut) => ConnectResult::TimedOut,
-        Err(ConnectError::Failed(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+        Err(ConnectError::Failed(error))
+            if error.kind() == std::io::ErrorKind::ConnectionRefused =>
+        {
             ConnectResult::Refused
         }
         Err(ConnectError::Failed(_)) => ConnectResult::Failed,
     }
 }
-

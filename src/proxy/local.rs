@@ -23,8 +23,14 @@ pub trait Respond: Send + Sync + 'static {
 }
 
 /// Serves one connection with the answers of `respond`.
-pub async fn serve_local<R: Respond>(respond: Arc<R>, stream: ClientStream, shutdown: ShutdownWatch) {
-    Arc::new(Local(respond)).process_new(Box::new(stream), &shutdown).await;
+pub async fn serve_local<R: Respond>(
+    respond: Arc<R>,
+    stream: ClientStream,
+    shutdown: ShutdownWatch,
+) {
+    Arc::new(Local(respond))
+        .process_new(Box::new(stream), &shutdown)
+        .await;
 }
 
 struct Local<R>(Arc<R>);

@@ -92,12 +92,17 @@ enum Event {
 enum Step {
     /// More is to come.
     Continue,
-    Complete { reusable: bool },
+    Complete {
+        reusable: bool,
+    },
     Upgraded(Box<ResponseHead>),
 }
 
 impl<'a> Relay<'a> {
-    #[expect(clippy::too_many_arguments, reason = "the parts of one exchange, named at its one call")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one exchange, named at its one call"
+    )]
     pub fn new(
         client: &'a mut Downstream,
         request: &'a Request,
@@ -115,7 +120,17 @@ impl<'a> Relay<'a> {
             awaiting_continue: request.expects_continue,
             response: Response::Awaited,
         };
-        Self { client, request, timeouts, total, upload, request_id, deadline, seen, progress }
+        Self {
+            client,
+            request,
+            timeouts,
+            total,
+            upload,
+            request_id,
+            deadline,
+            seen,
+            progress,
+        }
     }
 
     /// Carries the exchange out on `connection`, which is closed unless it is given back.
@@ -174,7 +189,12 @@ impl<'a> Relay<'a> {
     /// Waits for whatever comes next.
     async fn next(&mut self, connection: &mut Connection) -> Event {
         self.deadline.arm_at(self.phase().0);
-        let Self { client, upload, deadline, .. } = self;
+        let Self {
+            client,
+            upload,
+            deadline,
+            ..
+        } = self;
         let (wants_body, is_over) = (upload.wants_body(), upload.is_over());
         let mut from_client = pin!(async move {
             match (wants_body, is_over) {
@@ -203,7 +223,12 @@ impl<'a> Relay<'a> {
 
     /// The deadline of the phase the exchange is in, and what it means when it passes.
     fn phase(&self) -> (Option<Instant>, Cause) {
-        let Progress { moved, awaiting_continue, ref response, .. } = self.progress;
+        let Progress {
+            moved,
+            awaiting_continue,
+            ref response,
+            ..
+        } = self.progress;
         let (after, cause) = match response {
             _ if self.upload.wants_body() && !awaiting_continue => {
                 (self.timeouts.request_body, Cause::BodyTimeout)
@@ -257,14 +282,17 @@ impl<'a> Relay<'a> {
     }
 
     async fn begin_response(&mut self, head: ResponseHead) -> Result<(), Cause> {
-        let framing = head.framing(&self.request.method).map_err(|_| Cause::UpstreamInvalid)?;
+        let framing = head
+            .framing(&self.request.method)
+            .map_err(|_| Cause::UpstreamInvalid)?;
         let download = Download::new(framing, head.keep_alive);
         let status = head.status;
         let head = response_head::last(head, self.request, framing, self.request_id)?;
         self.seen.first_byte = Some(self.progress.begun.elapsed());
         self.seen.status = Some(status);
         self.progress.response = Response::Body(download);
-        self.write(async |client| client.write_head(head).await).await
+        self.write(async |client| client.write_head(head).await)
+            .await
     }
 
     /// Passes on the body as far as it was received; `closed`: the worker will send no more.
@@ -276,20 +304,27 @@ impl<'a> Relay<'a> {
         let Response::Body(download) = &mut self.progress.response else {
             return Ok(Step::Continue);
         };
-        let Piece { data, complete } =
-            download.take(connection.input(), closed).map_err(|_| Cause::UpstreamInvalid)?;
+        let Piece { data, complete } = download
+            .take(connection.input(), closed)
+            .map_err(|_| Cause::UpstreamInvalid)?;
         let reusable = download.leaves_reusable() && !closed && connection.input().is_empty();
         self.write(async |client| {
             if !data.is_empty() {
                 client.write_body(data).await?;
             }
-            if complete { client.finish().await } else { client.flush().await }
+            if complete {
+                client.finish().await
+            } else {
+                client.flush().await
+            }
         })
         .await?;
         if !complete {
             return Ok(Step::Continue);
         }
-        Ok(Step::Complete { reusable: reusable && self.upload.is_sent() })
+        Ok(Step::Complete {
+            reusable: reusable && self.upload.is_sent(),
+        })
     }
 
     /// The worker closed its side, or reset the connection.
@@ -305,12 +340,15 @@ impl<'a> Relay<'a> {
                 stale: connection.is_reused() && connection.input().is_empty(),
                 error,
             }),
-            Response::Body(download) if clean && download.ends_with_connection() => {
-                self.pass_body_on(connection, true).await.map_err(Broken::from)
-            }
-            Response::Body(_) => {
-                Err(Broken { cause: Cause::UpstreamClosed, stale: false, error })
-            }
+            Response::Body(download) if clean && download.ends_with_connection() => self
+                .pass_body_on(connection, true)
+                .await
+                .map_err(Broken::from),
+            Response::Body(_) => Err(Broken {
+                cause: Cause::UpstreamClosed,
+                stale: false,
+                error,
+            }),
         }
     }
 
@@ -337,7 +375,10 @@ impl<'a> Relay<'a> {
 
 impl From<Cause> for Broken {
     fn from(cause: Cause) -> Self {
-        Self { cause, stale: false, error: None }
+        Self {
+            cause,
+            stale: false,
+            error: None,
+        }
     }
 }
-

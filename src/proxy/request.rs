@@ -52,27 +52,57 @@ impl Request {
         match client.head() {
             Head::Http1 { raw, head } => {
                 let target = raw.get(head.target.clone()).unwrap_or_default().to_vec();
-                let host = head.host.and_then(|range| raw.get(range)).unwrap_or_default().to_vec();
+                let host = head
+                    .host
+                    .and_then(|range| raw.get(range))
+                    .unwrap_or_default()
+                    .to_vec();
                 let body = match head.framing {
                     Framing::Length(0) => Body::None,
                     Framing::Length(length) => Body::Length(length),
                     Framing::Chunked => Body::Chunked,
                 };
-                Self::check(client.headers(), client.method(), client.version(), &target, &host, body)
-                    .map(|request| Self { head_size: raw.len(), lines: head.lines, ..request })
+                Self::check(
+                    client.headers(),
+                    client.method(),
+                    client.version(),
+                    &target,
+                    &host,
+                    body,
+                )
+                .map(|request| Self {
+                    head_size: raw.len(),
+                    lines: head.lines,
+                    ..request
+                })
             }
-            Head::Http2 { target, authority, bodiless } => {
+            Head::Http2 {
+                target,
+                authority,
+                bodiless,
+            } => {
                 if let Some(authority) = &authority {
                     client.set_host(authority)?;
                 }
                 let headers = client.headers();
-                let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default().to_vec();
+                let host = headers
+                    .get(HOST)
+                    .map(HeaderValue::as_bytes)
+                    .unwrap_or_default()
+                    .to_vec();
                 let body = match declared_length(headers)? {
                     _ if bodiless => Body::None,
                     Some(length) => Body::Length(length),
                     None => Body::Chunked,
                 };
-                Self::check(headers, client.method(), client.version(), &target, &host, body)
+                Self::check(
+                    headers,
+                    client.method(),
+                    client.version(),
+                    &target,
+                    &host,
+                    body,
+                )
             }
         }
     }
@@ -94,8 +124,13 @@ impl Request {
         };
         let origin = origin_form(target, host)?;
         let (raw_path, raw_query) = path::split(origin);
-        let path = path::canonical(raw_path).map_err(|_| Cause::BadRequest(BadRequest::Path))?.into_owned();
-        let query = raw_query.map(path::query).transpose().map_err(|_| Cause::BadRequest(BadRequest::Path))?;
+        let path = path::canonical(raw_path)
+            .map_err(|_| Cause::BadRequest(BadRequest::Path))?
+            .into_owned();
+        let query = raw_query
+            .map(path::query)
+            .transpose()
+            .map_err(|_| Cause::BadRequest(BadRequest::Path))?;
         Ok(Self {
             method: method.clone(),
             version,
@@ -105,7 +140,10 @@ impl Request {
             body,
             websocket: is_websocket(headers, method, version) && body == Body::None,
             expects_continue: version == Version::HTTP_11 && expects_continue(headers),
-            head_size: headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum(),
+            head_size: headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum(),
             target_size: target.len(),
             lines: headers.len(),
         })
@@ -137,8 +175,13 @@ fn origin_form<'a>(target: &'a [u8], host: &[u8]) -> Result<&'a [u8], Cause> {
         let (found, rest) = target.split_at_checked(name.len())?;
         found.eq_ignore_ascii_case(name).then_some(rest)
     };
-    let rest = scheme(b"http://").or_else(|| scheme(b"https://")).ok_or(Cause::BadRequest(BadRequest::Path))?;
-    let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
+    let rest = scheme(b"http://")
+        .or_else(|| scheme(b"https://"))
+        .ok_or(Cause::BadRequest(BadRequest::Path))?;
+    let end = rest
+        .iter()
+        .position(|byte| b"/?".contains(byte))
+        .unwrap_or(rest.len());
     let (authority, origin) = rest.split_at(end);
     if !authority.eq_ignore_ascii_case(host) {
         return Err(Cause::BadRequest(BadRequest::Host));
@@ -156,7 +199,10 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Cause> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = value
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match (digits.and_then(|text| text.parse().ok()), values.next()) {
         (Some(length), None) => Ok(Some(length)),
         _ => Err(Cause::BadRequest(BadRequest::Framing)),
@@ -167,7 +213,10 @@ fn is_websocket(headers: &HeaderMap, method: &Method, version: Version) -> bool 
     method == Method::GET
         && version == Version::HTTP_11
         && has_token(headers.get(UPGRADE), b"websocket")
-        && headers.get_all(CONNECTION).iter().any(|value| has_token(Some(value), b"upgrade"))
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .any(|value| has_token(Some(value), b"upgrade"))
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
@@ -193,9 +242,21 @@ mod tests {
             (b"/a?b", b"h", Ok(b"/a?b")),
             (b"http://H:80/a?b", b"h:80", Ok(b"/a?b")),
             (b"HTTPS://h", b"h", Ok(b"/")),
-            (b"http://h?q", b"h", Err(Cause::BadRequest(BadRequest::Path))),
-            (b"http://other/a", b"h", Err(Cause::BadRequest(BadRequest::Host))),
-            (b"http://u@h/a", b"h", Err(Cause::BadRequest(BadRequest::Host))),
+            (
+                b"http://h?q",
+                b"h",
+                Err(Cause::BadRequest(BadRequest::Path)),
+            ),
+            (
+                b"http://other/a",
+                b"h",
+                Err(Cause::BadRequest(BadRequest::Host)),
+            ),
+            (
+                b"http://u@h/a",
+                b"h",
+                Err(Cause::BadRequest(BadRequest::Host)),
+            ),
             (b"ftp://h/a", b"h", Err(Cause::BadRequest(BadRequest::Path))),
             (b"*", b"h", Err(Cause::BadRequest(BadRequest::Path))),
             (b"h:80", b"h:80", Err(Cause::BadRequest(BadRequest::Path))),

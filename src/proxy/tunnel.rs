@@ -51,19 +51,39 @@ pub async fn run(client: Side, worker: Side, limits: Limits) -> Traffic {
     let (client_read, client_write) = tokio::io::split(client.stream);
     let (worker_read, worker_write) = tokio::io::split(worker.stream);
     let moved = Moved::new();
-    let mut up = std::pin::pin!(copy(client_read, worker_write, client.read_ahead, &moved.up));
-    let mut down = std::pin::pin!(copy(worker_read, client_write, worker.read_ahead, &moved.down));
+    let mut up = std::pin::pin!(copy(
+        client_read,
+        worker_write,
+        client.read_ahead,
+        &moved.up
+    ));
+    let mut down = std::pin::pin!(copy(
+        worker_read,
+        client_write,
+        worker.read_ahead,
+        &moved.down
+    ));
     let first = tokio::select! {
         _ = &mut up => First::FromClient,
         _ = &mut down => First::ToClient,
         cause = expiry(&moved, limits) => First::Nothing(cause),
     };
     let cause = match first {
-        First::FromClient => timeout(CLOSING, down).await.err().map(|_| Cause::ClientClosed),
-        First::ToClient => timeout(CLOSING, up).await.err().map(|_| Cause::UpstreamClosed),
+        First::FromClient => timeout(CLOSING, down)
+            .await
+            .err()
+            .map(|_| Cause::ClientClosed),
+        First::ToClient => timeout(CLOSING, up)
+            .await
+            .err()
+            .map(|_| Cause::UpstreamClosed),
         First::Nothing(cause) => Some(cause),
     };
-    Traffic { from_client: moved.up.bytes(), to_client: moved.down.bytes(), cause }
+    Traffic {
+        from_client: moved.up.bytes(),
+        to_client: moved.down.bytes(),
+        cause,
+    }
 }
 
 /// Copies until the end of `from`, then ends `to`.
@@ -98,7 +118,9 @@ async fn expiry(moved: &Moved, limits: Limits) -> Cause {
         };
         deadline.arm_at(at);
         deadline.passed().await;
-        let moved_since = limits.idle.is_some_and(|idle| moved.last().elapsed() < idle);
+        let moved_since = limits
+            .idle
+            .is_some_and(|idle| moved.last().elapsed() < idle);
         if cause == Cause::TotalTimeout || !moved_since {
             return cause;
         }
@@ -118,7 +140,10 @@ struct Counter {
 
 impl Moved {
     fn new() -> Self {
-        Self { up: Counter::new(), down: Counter::new() }
+        Self {
+            up: Counter::new(),
+            down: Counter::new(),
+        }
     }
 
     fn last(&self) -> Instant {
@@ -128,11 +153,15 @@ impl Moved {
 
 impl Counter {
     fn new() -> Self {
-        Self { bytes: 0.into(), last: Instant::now().into() }
+        Self {
+            bytes: 0.into(),
+            last: Instant::now().into(),
+        }
     }
 
     fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+        self.bytes
+            .fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
         *self.last.lock() = Instant::now();
     }
 

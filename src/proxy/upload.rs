@@ -68,7 +68,8 @@ impl Upload {
             return Ok(());
         }
         if self.framing == Body::Chunked {
-            self.piece.put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            self.piece
+                .put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
             self.piece.put_slice(piece);
             self.piece.put_slice(b"\r\n");
         } else {

@@ -13,8 +13,8 @@
 //! | `%` without two hex digits | refused | decoders disagree about it |
 //! | `%00` | refused | ends a string for some systems |
 //! | encoded letter, digit, `-` `.` `_` `~` | decoded | equivalent (RFC 3986 §6.2.2.2) |
-//! | `%2F` | `/` | an ASGI server decodes it before the app routes on it |
-//! | other triplets: `%5C`, reserved characters | kept, in upper case | not equivalent (RFC 3986 §2.2) |
+//! | encoded `/`, `:`, `@`, `;` … which a path may have raw | decoded | the app routes on it decoded |
+//! | other triplets: `%5C`, `%3F`, `%25` | kept, in upper case | raw it would mean something else |
 //! | `.` and `..` segments, after decoding | removed | RFC 3986 §5.2.4 |
 //! | `..` above the root | refused | the RFC clamps; only attackers send it |
 //! | `//` | kept | ASGI apps see it so |
@@ -209,12 +209,15 @@ fn push_triplet<'a>(out: &mut String, after: &'a [u8]) -> Result<&'a [u8], PathE
     };
     match high << 4 | low {
         0 => return Err(PathError::EncodedNul),
-        byte @ (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/') => {
-            out.push(char::from(byte));
-        }
+        byte if byte == b'/' || is_segment_character(byte) => out.push(char::from(byte)),
         byte => out.push_str(percent_encode_byte(byte)),
     }
     Ok(rest)
+}
+
+/// RFC 3986 §3.3 `pchar` without the triplets: what may stand raw in a segment.
+fn is_segment_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
 }
 
 /// RFC 3986 §5.2.4 for an absolute path, but refusing to climb above the root. Linear: what is cut

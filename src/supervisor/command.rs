@@ -159,16 +159,15 @@ fn uvicorn_args(app: &str, root_path: &str, stop_seconds: u64, address: &Address
     match address {
         Address::Unix(socket) => {
             option("--uds", socket.to_string_lossy().into_owned());
-            // The peer of a Unix socket has no address, so nothing narrower than `*` can match it. Only asgate's
-            // own user can reach the socket: its directory is private.
-            option("--forwarded-allow-ips", "*".to_owned());
         }
         Address::Tcp(address) => {
             option("--host", address.ip().to_string());
             option("--port", address.port().to_string());
-            option("--forwarded-allow-ips", address.ip().to_string());
         }
     }
+    // The edge says who the client is, first in a chain that it cleaned. Uvicorn takes the first of a chain whose hops it
+    // all trusts, and a Unix socket's peer has no address that anything narrower than `*` would match.
+    option("--forwarded-allow-ips", "*".to_owned());
     // Said aloud because WEB_CONCURRENCY in the environment would make it start a process tree of its own.
     option("--workers", "1".to_owned());
     option("--timeout-keep-alive", KEEP_ALIVE_SECONDS.to_string());

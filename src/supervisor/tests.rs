@@ -164,12 +164,10 @@ async fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 fn send_signal(pid: u32, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(pid).expect("a process id");
+    #[expect(unsafe_code, reason = "the standard library sends only SIGKILL")]
     // SAFETY: no pointers; the process is one that the test started.
-    assert_eq!(
-        unsafe { libc::kill(pid, signal) },
-        0,
-        "the process is there"
-    );
+    let sent = unsafe { libc::kill(pid, signal) };
+    assert_eq!(sent, 0, "the process is there");
 }
 
 /// The whole answer to one GET.

@@ -1,5 +1,7 @@
 //! The supervisor's needs of a Unix system: process groups, signals, private directories, Unix sockets.
 
+#![expect(unsafe_code, reason = "calls into the operating system")]
+
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};

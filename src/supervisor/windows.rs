@@ -1,6 +1,8 @@
 //! The supervisor's needs of Windows: job objects, console control events. There are no Unix sockets here: Windows has
 //! them, but Python's asyncio, and with it Uvicorn, does not use them.
 
+#![expect(unsafe_code, reason = "calls into the operating system")]
+
 use std::ffi::c_void;
 use std::io;
 use std::mem::size_of;

@@ -30,7 +30,12 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Stream, counted: ConnectionGuard) -> Self {
-        Self { stream, counted, input: BytesMut::new(), served: 0 }
+        Self {
+            stream,
+            counted,
+            input: BytesMut::new(),
+            served: 0,
+        }
     }
 
     /// Whether a request was answered on it before.

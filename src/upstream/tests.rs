@@ -8,13 +8,26 @@ use crate::config::Address;
 use crate::telemetry::Metrics;
 
 fn policy() -> Connections {
-    Connections { idle_timeout: Duration::from_secs(4), max_idle: 2 }
+    Connections {
+        idle_timeout: Duration::from_secs(4),
+        max_idle: 2,
+    }
 }
 
 fn worker(name: &str, generation: u64, address: Address) -> Arc<Worker> {
-    let identity = Identity { name: name.into(), generation, pid: None };
+    let identity = Identity {
+        name: name.into(),
+        generation,
+        pid: None,
+    };
     let metrics = Metrics::new().expect("metrics").worker("u", name);
-    Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy(), metrics))
+    Arc::new(Worker::new(
+        identity,
+        address,
+        NonZeroU16::MIN,
+        policy(),
+        metrics,
+    ))
 }
 
 async fn listening() -> (TcpListener, Address) {
@@ -40,11 +53,24 @@ async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     let generations: Vec<_> = upstream
         .workers()
         .iter()
-        .map(|worker| (worker.identity().name.to_string(), worker.identity().generation))
+        .map(|worker| {
+            (
+                worker.identity().name.to_string(),
+                worker.identity().generation,
+            )
+        })
         .collect();
-    assert_eq!(generations, [("2".into(), 1), ("1".into(), 2)], "one generation each");
+    assert_eq!(
+        generations,
+        [("2".into(), 1), ("1".into(), 2)],
+        "one generation each"
+    );
     upstream.leave("1", 1);
-    assert_eq!(upstream.workers().len(), 2, "an earlier generation that leaves late takes nobody along");
+    assert_eq!(
+        upstream.workers().len(),
+        2,
+        "an earlier generation that leaves late takes nobody along"
+    );
     upstream.leave("1", 2);
     assert_eq!(names(&upstream, 2), ["2", "2"], "only the other is left");
     upstream.leave("2", 1);
@@ -61,9 +87,15 @@ async fn workers_that_were_tried_are_left_out() {
     let tried = vec![first];
     for _ in 0..4 {
         let other = upstream.choose(&tried).expect("the other");
-        assert!(!Arc::ptr_eq(&other, &tried[0]), "never the one that was tried");
+        assert!(
+            !Arc::ptr_eq(&other, &tried[0]),
+            "never the one that was tried"
+        );
     }
-    assert!(upstream.choose(&upstream.workers()).is_none(), "all were tried");
+    assert!(
+        upstream.choose(&upstream.workers()).is_none(),
+        "all were tried"
+    );
 }
 
 #[tokio::test]
@@ -87,9 +119,14 @@ async fn parked_connections_are_taken_again_up_to_the_limit() {
         accepted.push(listener.accept().await.expect("accepted"));
     }
     assert!(!connections[0].is_reused(), "new");
-    connections.into_iter().for_each(|connection| slot.park(connection));
+    connections
+        .into_iter()
+        .for_each(|connection| slot.park(connection));
     assert_eq!(slot.worker().idle_connections(), 2, "max_idle");
-    assert!(slot.reuse().expect("a parked one").is_reused(), "served before");
+    assert!(
+        slot.reuse().expect("a parked one").is_reused(),
+        "served before"
+    );
 }
 
 #[tokio::test]
@@ -116,7 +153,11 @@ async fn a_retired_worker_keeps_no_connection() {
     slot.park(kept.expect("connected"));
     upstream.leave("1", 1);
     slot.park(late.expect("connected"));
-    assert_eq!(slot.worker().idle_connections(), 0, "neither the parked nor the late one");
+    assert_eq!(
+        slot.worker().idle_connections(),
+        0,
+        "neither the parked nor the late one"
+    );
 }
 
 #[tokio::test]

@@ -120,7 +120,9 @@ impl Worker {
     /// Closes the connections that were unused for too long or that the worker has closed.
     pub(super) fn sweep(&self) {
         let now = Instant::now();
-        self.idle.lock().retain(|idle| !self.is_expired(idle, now) && idle.connection.is_quiet());
+        self.idle
+            .lock()
+            .retain(|idle| !self.is_expired(idle, now) && idle.connection.is_quiet());
     }
 
     fn is_expired(&self, idle: &Idle, now: Instant) -> bool {
@@ -144,7 +146,10 @@ impl Worker {
         let keep = !self.retired.load(Ordering::Acquire) && idle.len() < self.policy.max_idle;
         if keep && connection.is_quiet() {
             connection.counted().mark_idle();
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
         } else {
             drop(idle);
             connection.close();
@@ -185,7 +190,9 @@ impl Slot {
             }
         });
         let answer = match deadline {
-            Some(deadline) => timeout(deadline, receiver).await.map_err(|_| ConnectError::TimedOut)?,
+            Some(deadline) => timeout(deadline, receiver)
+                .await
+                .map_err(|_| ConnectError::TimedOut)?,
             None => receiver.await,
         };
         // The sender only goes without a word when the runtime shuts down.

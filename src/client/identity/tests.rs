@@ -103,14 +103,14 @@ fn a_unix_peer_has_no_address_and_no_trust() {
 }
 
 #[test]
-fn the_chain_of_a_trusted_peer_is_kept_and_extended() {
+fn the_chain_of_a_trusted_peer_is_kept_from_the_client_on() {
     for (lines, chain, client) in [
         (&[][..], "10.0.0.1", "10.0.0.1"),
         (&["203.0.113.7"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
-        // What the client claimed before the first hop that is not trusted stays a claim.
+        // What the client claimed of the way before it is dropped.
         (
             &["1.1.1.1, 203.0.113.7"],
-            "1.1.1.1, 203.0.113.7, 10.0.0.1",
+            "203.0.113.7, 10.0.0.1",
             "203.0.113.7",
         ),
         (
@@ -126,7 +126,7 @@ fn the_chain_of_a_trusted_peer_is_kept_and_extended() {
         // Lines in their order.
         (
             &["1.1.1.1", "203.0.113.7", "10.0.0.2"],
-            "1.1.1.1, 203.0.113.7, 10.0.0.2, 10.0.0.1",
+            "203.0.113.7, 10.0.0.2, 10.0.0.1",
             "203.0.113.7",
         ),
         // Blanks and empty elements.

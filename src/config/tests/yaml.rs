@@ -207,6 +207,14 @@ fn a_variable_takes_the_type_that_its_key_wants() {
     assert_eq!(said(&app("      env: { PORT: \"${FOUR}\" }\n")), "", "text");
     let text = app("      env:\n        PORT: ${FOUR}\n");
     assert_eq!(said(&text), "", "text, whatever the variable holds");
+    let text = app("      env:\n        NOTE: ${UNSET:-}\n");
+    assert_eq!(said(&text), "", "an empty text");
+    assert_eq!(
+        said(&app("      workers: ${EMPTY}\n")),
+        "asgate.yaml:7:16: upstreams.app.app.workers: has the wrong type \
+         (got \"${EMPTY}\" after expansion, allowed a whole number from 1 to 65535)",
+        "an empty variable is no number"
+    );
     assert_eq!(
         said(&app("      workers: ${SECRET}\n")),
         "asgate.yaml:7:16: upstreams.app.app.workers: has the wrong type \

@@ -61,10 +61,10 @@ fn uvicorn_on_a_port() {
     app.stop_timeout = Duration::from_millis(200);
     assert_eq!(
         args(&app, 1, &port(50123)),
-        "-m uvicorn main:app --host 127.0.0.1 --port 50123 --forwarded-allow-ips 127.0.0.1 \
-         --workers 1 --timeout-keep-alive 75 --timeout-graceful-shutdown 1 --root-path /api \
+        "-m uvicorn main:app --host 127.0.0.1 --port 50123 --forwarded-allow-ips * --workers 1 \
+         --timeout-keep-alive 75 --timeout-graceful-shutdown 1 --root-path /api \
          --no-access-log",
-        "only loopback is trusted, the root path is passed on, a stop takes at least a second"
+        "the root path is passed on, a stop takes at least a second"
     );
 }
 

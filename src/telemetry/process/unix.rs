@@ -1,6 +1,8 @@
 //! The process as Linux's `/proc` shows it (proc_pid_stat(5), proc_pid_status(5), proc_stat(5)).
 //! Other Unix systems have no such files, and so no process metrics.
 
+#![expect(unsafe_code, reason = "calls into the operating system")]
+
 use std::fs;
 
 use super::Sample;

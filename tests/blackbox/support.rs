@@ -1,0 +1,25 @@
+//! What the tests are made of: an edge, clients that say exactly what they are told to, workers that do the same.
+//!
+//! Ports come from the system, waiting is on conditions, and everything that is started ends with its owner.
+
+pub mod client;
+pub mod edge;
+pub mod stub;
+pub mod uvicorn;
+
+use std::time::{Duration, Instant};
+
+/// Longer than anything a test waits for on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Asks again and again until there is something, and fails with `what` when it does not come.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

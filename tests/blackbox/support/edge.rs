@@ -1,0 +1,268 @@
+//! The program under test, as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::client::Client;
+use super::{PATIENCE, wait_for};
+
+/// A running edge. Killed when dropped.
+pub struct Edge {
+    child: Child,
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    stdout: Lines,
+    stderr: Lines,
+    _directory: Option<tempfile::TempDir>,
+}
+
+type Lines = Arc<Mutex<Vec<String>>>;
+
+impl Edge {
+    /// Starts `asgate run` with this configuration and waits until it listens. Use port 0 for listeners and admin.
+    pub fn start(config: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("asgate.yaml");
+        std::fs::write(&file, config).expect("a configuration file");
+        let mut edge = Self::spawn(&["run", "-c", &file.to_string_lossy()], directory.path());
+        edge._directory = Some(directory);
+        edge.wait_until_it_listens();
+        edge
+    }
+
+    /// An edge with one listener, an admin API, one upstream `u` of fixed `servers` and these `routes` (YAML list items),
+    /// or one route for everything when there are none.
+    pub fn before(servers: &[SocketAddr], routes: &str) -> Self {
+        Self::start(&config(servers, routes))
+    }
+
+    /// Starts the program with these arguments and waits for nothing.
+    pub fn spawn(arguments: &[&str], directory: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_asgate"))
+            .args(arguments)
+            .current_dir(directory)
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let stdout = collect(child.stdout.take().expect("its stdout"));
+        let stderr = collect(child.stderr.take().expect("its stderr"));
+        Self {
+            child,
+            addresses: Vec::new(),
+            admin: None,
+            stdout,
+            stderr,
+            _directory: None,
+        }
+    }
+
+    /// Waits until it says where it listens.
+    pub fn wait_until_it_listens(&mut self) {
+        let marker = "asgate::cli::serve] Ready";
+        wait_for("the edge to listen", || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!(
+                    "the edge ended ({status}) instead of listening:\n{}",
+                    self.stderr_text()
+                );
+            }
+            self.stderr_text().contains(marker).then_some(())
+        });
+        let address = |line: &str, label: &str| {
+            let (_, rest) = line.split_once(label)?;
+            rest.trim().parse().ok()
+        };
+        let lines = self.stderr.lock().expect("stderr").clone();
+        self.addresses = lines
+            .iter()
+            .filter_map(|line| address(line, "Listening: address="))
+            .collect();
+        self.admin = lines
+            .iter()
+            .find_map(|line| address(line, "Admin API: address="));
+    }
+
+    /// Where the first listener is.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new client connection to the first listener.
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// The access-log lines so far.
+    pub fn access_log(&self) -> Vec<Value> {
+        self.lines_of("edge.access")
+    }
+
+    /// The lines of one `event.dataset` so far.
+    pub fn lines_of(&self, dataset: &str) -> Vec<Value> {
+        let lines = self.stdout.lock().expect("stdout");
+        let parsed = lines.iter().map(|line| {
+            serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
+        });
+        parsed
+            .filter(|line| line["event.dataset"] == dataset)
+            .collect()
+    }
+
+    /// Waits until the access log has `count` lines, and returns them. Fails when there are more.
+    pub fn wait_for_log(&self, count: usize) -> Vec<Value> {
+        let lines = wait_for("access-log lines", || {
+            let lines = self.access_log();
+            (lines.len() >= count).then_some(lines)
+        });
+        assert_eq!(
+            lines.len(),
+            count,
+            "exactly one line for each request: {lines:#?}"
+        );
+        lines
+    }
+
+    /// Waits for the only access-log line.
+    pub fn only_log_line(&self) -> Value {
+        self.wait_for_log(1).remove(0)
+    }
+
+    /// The metrics as text.
+    pub fn metrics(&self) -> String {
+        let mut client = Client::connect(self.admin.expect("an admin address"));
+        client.send("GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        client.response().text()
+    }
+
+    /// The value of one metric series, written as Prometheus does, labels in alphabetical order; 0 when it is not there.
+    pub fn metric(&self, series: &str) -> f64 {
+        let metrics = self.metrics();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series));
+        line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+
+    /// Waits until a metric series has `value`.
+    pub fn wait_for_metric(&self, series: &str, value: f64) {
+        wait_for(&format!("{series} to be {value}"), || {
+            ((self.metric(series) - value).abs() < f64::EPSILON).then_some(())
+        });
+    }
+
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("an admin address")
+    }
+
+    /// All it wrote to stderr so far.
+    pub fn stderr_text(&self) -> String {
+        self.stderr.lock().expect("stderr").join("\n")
+    }
+
+    /// Sends a signal, `TERM` for instance.
+    pub fn signal(&self, name: &str) {
+        signal(self.pid(), name);
+    }
+
+    /// Waits until the process ends.
+    pub fn wait(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the edge does not end:\n{}",
+                self.stderr_text()
+            );
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- stderr of the edge\n{}", self.stderr_text());
+            eprintln!(
+                "--- stdout of the edge\n{}",
+                self.stdout.lock().expect("stdout").join("\n")
+            );
+        }
+        // SIGTERM first, so that supervised workers end too.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("TERM");
+            let begun = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE / 4 {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The configuration of [`Edge::before`].
+pub fn config(servers: &[SocketAddr], routes: &str) -> String {
+    let servers: Vec<_> = servers
+        .iter()
+        .map(|address| format!("{{ address: \"{address}\" }}"))
+        .collect();
+    let routes = if routes.is_empty() {
+        "  - upstream: u"
+    } else {
+        routes
+    };
+    format!(
+        "listeners: [{{ address: \"127.0.0.1:0\", http2: true }}]\n\
+         admin: {{ address: \"127.0.0.1:0\" }}\n\
+         upstreams: {{ u: {{ servers: [{}] }} }}\n\
+         routes:\n{routes}\n",
+        servers.join(", ")
+    )
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "cannot send {name} to {pid}"
+    );
+}
+
+/// Collects lines as they come.
+fn collect(source: impl Read + Send + 'static) -> Lines {
+    let lines = Lines::default();
+    let kept = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            kept.lock().expect("lines").push(line);
+        }
+    });
+    lines
+}
