@@ -94,6 +94,13 @@ impl Stream {
         peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// As [`Self::is_quiet`], but from the runtime's notes where they know: costs no system call then.
+    pub fn seems_quiet(&self) -> bool {
+        let mut byte = [0];
+        self.try_read(&mut byte)
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Makes the close of this socket a reset, so that the peer cannot take what it got for complete.
     pub fn reset_on_close(&self) {
         let done = match self {

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use crate::config::Connections;
 
 use balance::RoundRobin;
-pub use connection::Connection;
+pub use connection::{Check, Connection};
 pub use worker::{ConnectError, Identity, Slot, Worker};
 
 /// A named pool of workers.

@@ -140,8 +140,11 @@ fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
 mod tests {
     use super::*;
 
+    /// The body and what was left over; `None` when the body did not end.
+    type Outcome = Result<Option<(Vec<u8>, Vec<u8>)>, Fault>;
+
     /// Feeds `wire` in pieces of `step` bytes and returns the body and what was left over.
-    fn decode(wire: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>)>, Fault> {
+    fn decode(wire: &[u8], step: usize) -> Outcome {
         let (mut decoder, mut input, mut body) = (Decoder::default(), BytesMut::new(), Vec::new());
         let mut pieces = wire.chunks(step);
         loop {

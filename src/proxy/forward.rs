@@ -11,7 +11,7 @@ use crate::net::deadline::Deadline;
 use crate::outcome::{BadRequest, Cause};
 use crate::routing;
 use crate::telemetry::{ConnectResult, GaugeGuard};
-use crate::upstream::{ConnectError, Connection, Slot, Worker};
+use crate::upstream::{Check, ConnectError, Connection, Slot, Worker};
 
 use super::downstream::Downstream;
 use super::encode::{self, Target};
@@ -47,7 +47,26 @@ pub enum Forwarded {
 /// An exchange that went wrong before the client got anything, and how to go on.
 struct Attempt {
     cause: Cause,
-    retry: Option<&'static str>,
+    retry: Option<Retry>,
+}
+
+/// Why an attempt may be followed by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    /// There was no connection, so nothing was sent.
+    Connect,
+    /// A connection that was kept turned out to be closed, and the request can be sent twice.
+    Stale,
+}
+
+impl Retry {
+    /// The word in logs and metrics.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 impl Forward<'_> {
@@ -69,29 +88,27 @@ impl Forward<'_> {
             .and_then(|total| Instant::now().checked_add(total));
         let mut deadline = Deadline::default();
         let mut tried: Vec<Arc<Worker>> = Vec::new();
-        let mut fresh_only = false;
+        let mut last: Option<Attempt> = None;
         loop {
             let Some(worker) = upstream.pool.choose(&tried) else {
-                let cause = if tried.is_empty() {
-                    Cause::NoWorker
-                } else {
-                    Cause::UpstreamConnect
-                };
+                let cause = last.map_or(Cause::NoWorker, |attempt| attempt.cause);
                 return Forwarded::Failed(client, cause);
             };
+            let retry = last.and_then(|attempt| attempt.retry);
+            if let Some(retry) = retry {
+                exchange.retry_reason = Some(retry.as_str());
+                upstream.metrics.retried(retry.as_str());
+            }
             exchange.attempts += 1;
             exchange.worker = Some(worker.identity().clone());
-            let slot = Arc::clone(&worker).acquire();
-            let attempt = match self
-                .connection(&slot, fresh_only, total, &mut client, exchange)
-                .await
-            {
+            let way = Way {
+                slot: Arc::clone(&worker).acquire(),
+                path: &path,
+                total,
+                retry,
+            };
+            let attempt = match self.connection(&way, &mut client, exchange).await {
                 Ok(connection) => {
-                    let way = Way {
-                        slot,
-                        path: &path,
-                        total,
-                    };
                     match self
                         .exchange(connection, way, client, &mut deadline, exchange)
                         .await
@@ -108,54 +125,61 @@ impl Forward<'_> {
                     attempt
                 }
             };
-            match attempt.retry.filter(|_| exchange.attempts < MAX_ATTEMPTS) {
-                Some(reason) => {
-                    // A connection that was kept may be as stale as the last one.
-                    fresh_only |= reason == "stale";
-                    exchange.retry_reason = Some(reason);
-                    upstream.metrics.retried(reason);
-                }
-                None => return Forwarded::Failed(client, attempt.cause),
+            if attempt.retry.is_none() || exchange.attempts >= MAX_ATTEMPTS {
+                return Forwarded::Failed(client, attempt.cause);
             }
+            last = Some(attempt);
         }
     }
 
     /// A connection of `slot`'s worker: one that was kept, or a new one.
     async fn connection(
         &self,
-        slot: &Slot,
-        fresh_only: bool,
-        total: Option<Instant>,
+        way: &Way<'_>,
         client: &mut Downstream,
         exchange: &mut Exchange,
     ) -> Result<Connection, Attempt> {
-        if let Some(kept) = slot.reuse().filter(|_| !fresh_only) {
+        let check = if self.request.is_replayable() {
+            Check::Notes
+        } else {
+            Check::Kernel
+        };
+        // After a stale connection the others are suspect too.
+        let kept = if way.retry == Some(Retry::Stale) {
+            None
+        } else {
+            way.slot.reuse(check)
+        };
+        if let Some(kept) = kept {
             exchange.connection_reused = Some(true);
             return Ok(kept);
         }
         exchange.connection_reused = Some(false);
-        let (limit, late) = self.connect_limit(total);
+        let (limit, late) = self.connect_limit(way.total);
         let begun = Instant::now();
         let connected = tokio::select! {
             biased;
-            connected = slot.connect(limit) => connected,
+            connected = way.slot.connect(limit) => connected,
             // The attempt goes on without us and ends in the pool.
             cause = client.left(), if self.request.body == super::request::Body::None => {
                 return Err(Attempt { cause, retry: None });
             }
         };
         exchange.connect = Some(begun.elapsed());
-        slot.worker().metrics().connect_ended(result_of(&connected));
+        way.slot
+            .worker()
+            .metrics()
+            .connect_ended(result_of(&connected));
         connected.map_err(|error| match error {
             ConnectError::TimedOut => Attempt {
                 cause: late,
-                retry: (late == Cause::UpstreamConnectTimeout).then_some("connect"),
+                retry: (late == Cause::UpstreamConnectTimeout).then_some(Retry::Connect),
             },
             ConnectError::Failed(error) => {
                 exchange.error = Some(error.to_string());
                 Attempt {
                     cause: Cause::UpstreamConnect,
-                    retry: Some("connect"),
+                    retry: Some(Retry::Connect),
                 }
             }
         })
@@ -188,7 +212,7 @@ impl Forward<'_> {
         let head = match head {
             Ok(head) => head,
             Err(cause) => {
-                way.slot.put_back(connection);
+                way.slot.park(connection);
                 return Err((client, Attempt { cause, retry: None }));
             }
         };
@@ -225,7 +249,7 @@ impl Forward<'_> {
                     Err(cause) => Err((client, Attempt { cause, retry: None })),
                 }
             }
-            Err(broken) => self.broken(broken, &seen, &upload, client, exchange).await,
+            Err(broken) => self.broken(broken, &seen, client, exchange).await,
         }
     }
 
@@ -234,7 +258,6 @@ impl Forward<'_> {
         &self,
         broken: Broken,
         seen: &Seen,
-        upload: &Upload,
         client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Attempt)> {
@@ -246,9 +269,10 @@ impl Forward<'_> {
             client.abort().await;
             return Ok(Forwarded::Gone);
         }
-        // What came of the body is with the worker that is gone, so only a request without one can be sent again.
-        let replayable = upload.taken() == 0 && self.request.is_idempotent();
-        let retry = (broken.stale && replayable).then_some("stale");
+        let retry = (broken.unanswered
+            && exchange.connection_reused == Some(true)
+            && self.request.is_replayable())
+        .then_some(Retry::Stale);
         Err((
             client,
             Attempt {
@@ -304,6 +328,8 @@ struct Way<'a> {
     slot: Slot,
     path: &'a str,
     total: Option<Instant>,
+    /// Why it is not the first.
+    retry: Option<Retry>,
 }
 
 fn result_of(connected: &Result<Connection, ConnectError>) -> ConnectResult {

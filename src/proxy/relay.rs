@@ -36,8 +36,8 @@ pub enum End {
 #[derive(Debug)]
 pub struct Broken {
     pub cause: Cause,
-    /// No byte of the response came, and the connection had served before: it may have been stale.
-    pub stale: bool,
+    /// The worker ended the connection and no byte of a response had come.
+    pub unanswered: bool,
     /// For the log.
     pub error: Option<std::io::Error>,
 }
@@ -168,6 +168,8 @@ impl<'a> Relay<'a> {
                 }
                 Event::Received(ended) => self.worker_ended(connection, ended.err()).await?,
                 Event::Body(Ok(Some(piece))) => {
+                    // It does not wait for leave, or no longer.
+                    self.progress.awaiting_continue = false;
                     self.progress.moved = Instant::now();
                     self.upload.push(&piece)?;
                     Step::Continue
@@ -337,7 +339,7 @@ impl<'a> Relay<'a> {
         match &self.progress.response {
             Response::Awaited => Err(Broken {
                 cause: Cause::UpstreamClosed,
-                stale: connection.is_reused() && connection.input().is_empty(),
+                unanswered: connection.input().is_empty(),
                 error,
             }),
             Response::Body(download) if clean && download.ends_with_connection() => self
@@ -346,7 +348,7 @@ impl<'a> Relay<'a> {
                 .map_err(Broken::from),
             Response::Body(_) => Err(Broken {
                 cause: Cause::UpstreamClosed,
-                stale: false,
+                unanswered: false,
                 error,
             }),
         }
@@ -377,7 +379,7 @@ impl From<Cause> for Broken {
     fn from(cause: Cause) -> Self {
         Self {
             cause,
-            stale: false,
+            unanswered: false,
             error: None,
         }
     }

@@ -160,9 +160,10 @@ impl Request {
         }
     }
 
-    /// Whether sending it twice has the effect of sending it once (RFC 9110 §9.2.2).
-    pub fn is_idempotent(&self) -> bool {
-        self.method.is_idempotent() && !self.websocket
+    /// Whether it can be sent again when a worker closed the connection unanswered: sending it twice has the effect of
+    /// sending it once (RFC 9110 §9.2.2), and it has no body, which would be gone with the first worker.
+    pub fn is_replayable(&self) -> bool {
+        self.method.is_idempotent() && self.body == Body::None
     }
 }
 
@@ -238,7 +239,8 @@ mod tests {
 
     #[test]
     fn targets_come_down_to_origin_form() {
-        let cases: [(&[u8], &[u8], Result<&[u8], Cause>); 9] = [
+        type Case = (&'static [u8], &'static [u8], Result<&'static [u8], Cause>);
+        let cases: [Case; 9] = [
             (b"/a?b", b"h", Ok(b"/a?b")),
             (b"http://H:80/a?b", b"h:80", Ok(b"/a?b")),
             (b"HTTPS://h", b"h", Ok(b"/")),

@@ -19,13 +19,21 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Bytes read from a closed connection at most.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
 
+/// How surely a connection that was kept must be known to be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// By what the runtime has noted: free, and right but for the events it has not polled yet. For requests that are
+    /// sent again when the connection proves to be stale.
+    Notes,
+    /// By asking the kernel: a system call. For requests that cannot be sent twice.
+    Kernel,
+}
+
 /// An open connection to a worker and the bytes read from it that nobody has taken yet.
 pub struct Connection {
     stream: Stream,
     counted: ConnectionGuard,
     input: BytesMut,
-    /// Exchanges completed on it.
-    served: u64,
 }
 
 impl Connection {
@@ -34,13 +42,7 @@ impl Connection {
             stream,
             counted,
             input: BytesMut::new(),
-            served: 0,
         }
-    }
-
-    /// Whether a request was answered on it before.
-    pub fn is_reused(&self) -> bool {
-        self.served > 0
     }
 
     /// What was read and not taken yet.
@@ -65,14 +67,13 @@ impl Connection {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
-    /// Counts an exchange as complete, so that the connection may be parked.
-    pub(super) fn complete(&mut self) {
-        self.served += 1;
-    }
-
-    /// Whether the worker has neither closed it nor sent something unasked.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.input.is_empty() && self.stream.is_quiet()
+    /// Whether the worker has neither closed it nor sent something unasked, as far as `check` looks.
+    pub(super) fn is_quiet(&self, check: Check) -> bool {
+        self.input.is_empty()
+            && match check {
+                Check::Notes => self.stream.seems_quiet(),
+                Check::Kernel => self.stream.is_quiet(),
+            }
     }
 
     /// How it is counted: in use or not.

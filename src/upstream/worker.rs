@@ -14,7 +14,7 @@ use crate::config::{Address, Connections};
 use crate::net::Stream;
 use crate::telemetry::WorkerMetrics;
 
-use super::connection::Connection;
+use super::connection::{Check, Connection};
 
 /// How long the system may take for a connection after nobody waits for it any more.
 const CONNECT_AT_MOST: Duration = Duration::from_secs(30);
@@ -122,18 +122,18 @@ impl Worker {
         let now = Instant::now();
         self.idle
             .lock()
-            .retain(|idle| !self.is_expired(idle, now) && idle.connection.is_quiet());
+            .retain(|idle| !self.is_expired(idle, now) && idle.connection.is_quiet(Check::Notes));
     }
 
     fn is_expired(&self, idle: &Idle, now: Instant) -> bool {
         now.saturating_duration_since(idle.since) >= self.policy.idle_timeout
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self, check: Check) -> Option<Connection> {
         let now = Instant::now();
         loop {
             let idle = self.idle.lock().pop()?;
-            if !self.is_expired(&idle, now) && idle.connection.is_quiet() {
+            if !self.is_expired(&idle, now) && idle.connection.is_quiet(check) {
                 idle.connection.counted().mark_active();
                 return Some(idle.connection);
             }
@@ -144,7 +144,7 @@ impl Worker {
         let mut idle = self.idle.lock();
         // Looked at under the lock, so that nothing is parked behind a `retire`.
         let keep = !self.retired.load(Ordering::Acquire) && idle.len() < self.policy.max_idle;
-        if keep && connection.is_quiet() {
+        if keep && connection.is_quiet(Check::Notes) {
             connection.counted().mark_idle();
             idle.push(Idle {
                 connection,
@@ -168,8 +168,8 @@ impl Slot {
     }
 
     /// An unused connection that was kept, if there is one.
-    pub fn reuse(&self) -> Option<Connection> {
-        self.worker.take_idle()
+    pub fn reuse(&self, check: Check) -> Option<Connection> {
+        self.worker.take_idle(check)
     }
 
     /// A new connection, within `deadline`.
@@ -200,14 +200,8 @@ impl Slot {
         Ok(Connection::new(stream, self.worker.metrics.connection()))
     }
 
-    /// Gives a connection back whose exchange is complete, for the next request.
-    pub fn park(&self, mut connection: Connection) {
-        connection.complete();
-        self.worker.park(connection);
-    }
-
-    /// Gives a connection back on which nothing was sent.
-    pub fn put_back(&self, connection: Connection) {
+    /// Gives a connection back for the next request: one whose exchange is complete, or has not begun.
+    pub fn park(&self, connection: Connection) {
         self.worker.park(connection);
     }
 }
