@@ -207,7 +207,8 @@ async fn read_head(
     };
     // The stream keeps the deadlines of a head; the engine's are per read and would not.
     http1.set_read_timeout(None);
-    http1.set_pipelining_enabled(true);
+    // Whether the body was read is known here and not to the engine.
+    http1.set_close_on_response_before_downstream_finish(false);
     let mut shutdown = shutdown.clone();
     let read = tokio::select! {
         biased;
@@ -220,18 +221,21 @@ async fn read_head(
         None if !is_idle(http1.stream()) => http1.read_request().await,
         None => return None,
     };
-    match read {
+    let engine_refused = match read {
         Ok(Some(_)) => return Some(Ok(session)),
-        Ok(None) => {}
-        // The gate lets nothing through that the engine refuses, as far as is known.
-        Err(error) => log::warn!("The HTTP/1.1 engine refused a request: {error}"),
-    }
+        Ok(None) => false,
+        Err(error) => {
+            log::warn!("The engine refused a request that the gate let pass: {error}");
+            true
+        }
+    };
     let ServerSession::H1(http1) = session else {
         return None;
     };
     let stream = client_stream(http1.into_inner())?;
     match stream.refusal() {
         Some((refusal, input)) => Some(Err((stream, refusal, input))),
+        None if engine_refused => Some(Err((stream, Refusal::Engine, BytesMut::new()))),
         None => {
             stream.close().await;
             None
@@ -273,13 +277,11 @@ fn within(request: &Request, limits: &Limits) -> Result<(), Cause> {
 
 fn fixed(respond: &config::Respond) -> Answer {
     let body = respond.body.clone();
+    let kind = (!body.is_empty()).then_some("text/plain; charset=utf-8");
     Answer {
-        status: respond.status,
-        content_type: (!body.is_empty()).then_some("text/plain; charset=utf-8"),
-        body,
-        location: None,
-        retry_after: None,
+        content_type: kind,
         cacheable: true,
+        ..Answer::new(respond.status, "", body)
     }
 }
 
@@ -291,12 +293,10 @@ fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
         query: request.query.as_deref(),
     };
     Answer {
-        status: to.status,
         content_type: None,
-        body: Bytes::new(),
         location: Some(redirect::location(&to.to, &parts)),
-        retry_after: None,
         cacheable: true,
+        ..Answer::new(to.status, "", Bytes::new())
     }
 }
 
@@ -351,6 +351,7 @@ fn refusal_cause(refusal: Refusal) -> Cause {
         Refusal::TargetTooLong => return Cause::UriTooLong,
         Refusal::TooSlow => return Cause::HeaderTimeout,
         Refusal::Left => return Cause::ClientClosed,
+        Refusal::Engine => return Cause::BadRequest(BadRequest::Header),
         Refusal::Fault(fault) => fault,
     };
     Cause::BadRequest(match fault {

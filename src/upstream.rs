@@ -101,11 +101,12 @@ impl Upstream {
     pub fn choose(&self, tried: &[Arc<Worker>]) -> Option<Arc<Worker>> {
         let members = self.members.load();
         let untried = |worker: &&Arc<Worker>| !tried.iter().any(|other| Arc::ptr_eq(other, worker));
-        members
-            .order
-            .turns()
-            .filter_map(|turn| members.workers.get(turn))
-            .find(untried)
+        let worker = |turn: usize| members.workers.get(turn);
+        let chosen = match tried {
+            [] => members.order.take_turn().find_map(worker),
+            _ => members.order.peek_turns().filter_map(worker).find(untried),
+        };
+        chosen
             .or_else(|| members.workers.iter().find(untried))
             .cloned()
     }

@@ -14,6 +14,8 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
+use tokio_util::io::poll_read_buf;
+
 use crate::client::Peer;
 use crate::http1::request::RequestHead;
 use crate::net::Stream;
@@ -24,6 +26,8 @@ pub use head::Refusal;
 use head::{HeadReader, Source};
 use output::Output;
 
+/// Room made for each read of a body.
+const BODY_READ_SIZE: usize = 16 * 1024;
 /// How long a connection that asgate closes is read from, so that the client gets the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read from such a connection at most.
@@ -111,15 +115,29 @@ impl ClientStream {
         matches!(inner.phase, Phase::Head(_)) && inner.input.is_empty()
     }
 
-    /// Gets ready for the next request; `read_ahead` is what the engine read of it already.
-    pub fn expect_head(&mut self, read_ahead: Option<BytesMut>) {
+    /// Gets ready for the next request.
+    pub fn expect_head(&mut self) {
         let inner = self.inner.get_mut();
-        if let Some(mut ahead) = read_ahead {
-            ahead.unsplit(std::mem::take(&mut inner.input));
-            inner.input = ahead;
-        }
         inner.output.shrink();
         inner.phase = Phase::Head(HeadReader::default());
+    }
+
+    /// Works on what was read and not used: the body of the request, and what follows it.
+    pub fn with_input<T>(&self, work: impl FnOnce(&mut BytesMut) -> T) -> T {
+        work(&mut self.inner.lock().input)
+    }
+
+    /// Reads more of what the client sends after a head. `Ok(0)` is the end: the client closed its side.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn fill(&self) -> io::Result<usize> {
+        std::future::poll_fn(|cx| {
+            let inner = &mut *self.inner.lock();
+            inner.input.reserve(BODY_READ_SIZE);
+            poll_read_buf(Pin::new(&mut inner.io), cx, &mut inner.input)
+        })
+        .await
     }
 
     /// Holds written bytes back until [`Self::release`], whatever flushes the engine asks for.

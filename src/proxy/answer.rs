@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
@@ -15,12 +15,17 @@ use crate::outcome::{Cause, body};
 use super::downstream::Downstream;
 use super::exchange::put_id;
 
+/// What a 405 lists (RFC 9110 §15.5.6): every method of RFC 9110 and 5789 that is passed on.
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
 /// A whole response of asgate's own.
 pub struct Answer {
     pub status: StatusCode,
     pub content_type: Option<&'static str>,
     pub body: Bytes,
     pub location: Option<String>,
+    /// The methods that a request may have had.
+    pub allow: Option<&'static str>,
     /// Seconds.
     pub retry_after: Option<u64>,
     /// Whether a cache may keep it; an error is nobody's to keep.
@@ -35,6 +40,7 @@ impl Answer {
             content_type: Some(content_type),
             body: body.into(),
             location: None,
+            allow: None,
             retry_after: None,
             cacheable: false,
         }
@@ -46,6 +52,7 @@ impl Answer {
         let id = request_id.to_str().unwrap_or_default();
         let (content_type, body) = body::render(&outcome, id, accept);
         Self {
+            allow: (outcome.status == StatusCode::METHOD_NOT_ALLOWED).then_some(ALLOWED_METHODS),
             retry_after: outcome.retry_after.map(|after| after.as_secs()),
             ..Self::new(outcome.status, content_type, body)
         }
@@ -78,6 +85,9 @@ impl Answer {
         }
         if let Some(location) = &self.location {
             head.insert_header(LOCATION, location.as_str())?;
+        }
+        if let Some(allow) = self.allow {
+            head.insert_header(ALLOW, allow)?;
         }
         if let Some(seconds) = self.retry_after {
             head.insert_header(RETRY_AFTER, seconds.to_string())?;

@@ -1,13 +1,15 @@
 //! The client's side of one request: Pingora's HTTP/1.1 and HTTP/2 sessions behind what the proxy needs of them.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v1::server::HttpSession;
 
-use crate::http1::request::RequestHead;
+use crate::http1::chunked::{Decoded, Decoder};
+use crate::http1::request::{Framing, RequestHead};
 use crate::listener::ClientStream;
 use crate::outcome::{BadRequest, Cause};
 
@@ -25,17 +27,44 @@ pub enum Head {
     },
 }
 
+/// Bytes of a later request that are kept while one is served; more stay with the client until it is their turn.
+const MAX_AHEAD: usize = 64 * 1024;
+
 /// One request's client.
 pub struct Downstream {
-    session: ServerSession,
+    /// On the heap: it is large, and a client is handed from phase to phase.
+    session: Box<ServerSession>,
+    /// What is left of an HTTP/1.1 request body. Read here and not by the engine, whose reader takes an empty chunk size
+    /// for zero and keeps the first byte of a request that follows.
+    incoming: Incoming,
     /// Body bytes of the response written so far.
     sent: u64,
+}
+
+/// An HTTP/1.1 request body.
+enum Incoming {
+    /// Bytes left.
+    Length(u64),
+    Chunked(Decoder),
+    Over,
 }
 
 impl Downstream {
     /// Wraps a session whose request was read.
     pub fn new(session: ServerSession) -> Self {
-        Self { session, sent: 0 }
+        let mut client = Self {
+            session: Box::new(session),
+            incoming: Incoming::Over,
+            sent: 0,
+        };
+        if let Some(head) = client.stream().and_then(ClientStream::head) {
+            client.incoming = match head.framing {
+                Framing::Length(0) => Incoming::Over,
+                Framing::Length(length) => Incoming::Length(length),
+                Framing::Chunked => Incoming::Chunked(Decoder::default()),
+            };
+        }
+        client
     }
 
     /// What the engine kept of the head.
@@ -107,19 +136,60 @@ impl Downstream {
     /// # Errors
     /// The client left, or broke the framing of its body.
     pub async fn body(&mut self) -> Result<Option<Bytes>, Cause> {
-        self.session
-            .read_request_body()
-            .await
-            .map_err(|error| reading(&error))
-    }
-
-    /// Waits until the client leaves. A pipelined request that comes meanwhile is kept for later.
-    pub async fn left(&mut self) -> Cause {
+        if self.session.as_http1().is_none() {
+            return self
+                .session
+                .read_request_body()
+                .await
+                .map_err(|_| Cause::ClientClosed);
+        }
         loop {
-            if let Err(error) = self.session.read_body_or_idle(true).await {
-                return reading(&error);
+            match self.take_body()? {
+                Decoded::Data(piece) => return Ok(Some(piece)),
+                Decoded::End => return Ok(None),
+                Decoded::More => self.fill().await?,
             }
         }
+    }
+
+    /// What of the body was read already.
+    fn take_body(&mut self) -> Result<Decoded, Cause> {
+        let Some(stream) = self.session.as_http1().and_then(client_stream_of) else {
+            return Ok(Decoded::End);
+        };
+        let taken = match &mut self.incoming {
+            Incoming::Over => Decoded::End,
+            Incoming::Length(left) => stream.with_input(|input| take_length(left, input)),
+            Incoming::Chunked(decoder) => stream
+                .with_input(|input| decoder.decode(input))
+                .map_err(|_| Cause::BadRequest(BadRequest::Framing))?,
+        };
+        if taken == Decoded::End || matches!(self.incoming, Incoming::Length(0)) {
+            self.incoming = Incoming::Over;
+        }
+        Ok(taken)
+    }
+
+    async fn fill(&self) -> Result<(), Cause> {
+        match self.stream() {
+            Some(stream) if stream.fill().await.is_ok_and(|read| read > 0) => Ok(()),
+            _ => Err(Cause::ClientClosed),
+        }
+    }
+
+    /// Waits until the client leaves. What it sends meanwhile is kept for later.
+    pub async fn left(&mut self) -> Cause {
+        let Some(stream) = self.stream() else {
+            // HTTP/2: ends only when the client resets the stream or the connection.
+            let _ = self.session.read_body_or_idle(true).await;
+            return Cause::ClientClosed;
+        };
+        while stream.with_input(|input| input.len() < MAX_AHEAD) {
+            if !stream.fill().await.is_ok_and(|read| read > 0) {
+                return Cause::ClientClosed;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Writes a response head; it is sent with the next [`Self::flush`] at the latest.
@@ -128,6 +198,10 @@ impl Downstream {
     /// The client left.
     pub async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Cause> {
         self.hold();
+        if !matches!(self.incoming, Incoming::Over) && !head.status.is_informational() {
+            // What is left of the body stands before the next request.
+            self.close_after();
+        }
         let written = self.session.write_response_header(Box::new(head)).await;
         written.map_err(|_| Cause::ClientClosed)
     }
@@ -190,22 +264,22 @@ impl Downstream {
 
     /// The connection, ready for its next request; `None` when it is closed or was HTTP/2.
     pub async fn into_next(self) -> Option<Box<ClientStream>> {
-        let ServerSession::H1(session) = self.session else {
+        let ServerSession::H1(session) = *self.session else {
             return None;
         };
-        if !session.will_keepalive() {
-            client_stream(session.into_inner())?.close().await;
-            return None;
+        let keep = session.will_keepalive();
+        let mut stream = client_stream(session.into_inner())?;
+        if keep {
+            stream.expect_head();
+            return Some(stream);
         }
-        let (stream, read_ahead) = session.reuse().await.ok()??.into_parts();
-        let mut stream = client_stream(stream)?;
-        stream.expect_head(read_ahead);
-        Some(stream)
+        stream.close().await;
+        None
     }
 
     /// The bare connection, for a tunnel; `None` for HTTP/2.
     pub fn into_stream(self) -> Option<ClientStream> {
-        match self.session {
+        match *self.session {
             ServerSession::H1(session) => client_stream(session.into_inner()).map(|stream| *stream),
             _ => None,
         }
@@ -218,21 +292,29 @@ impl Downstream {
     }
 
     fn stream(&self) -> Option<&ClientStream> {
-        self.session.as_http1()?.stream().as_any().downcast_ref()
+        self.session.as_http1().and_then(client_stream_of)
     }
+}
+
+fn client_stream_of(session: &HttpSession) -> Option<&ClientStream> {
+    session.stream().as_any().downcast_ref()
+}
+
+/// Takes what there is of a body with `left` bytes to come.
+fn take_length(left: &mut u64, input: &mut BytesMut) -> Decoded {
+    if input.is_empty() {
+        return Decoded::More;
+    }
+    let take = usize::try_from(*left)
+        .unwrap_or(usize::MAX)
+        .min(input.len());
+    *left -= take as u64;
+    Decoded::Data(input.split_to(take).freeze())
 }
 
 /// The engine's stream as ours, which it is: the listener made it.
 pub fn client_stream(stream: Stream) -> Option<Box<ClientStream>> {
     stream.into_any().downcast().ok()
-}
-
-/// What an error of the engine means while it reads from the client.
-fn reading(error: &pingora::Error) -> Cause {
-    match error.etype().as_str() {
-        "InvalidChunk" | "InvalidTrailerEnd" => Cause::BadRequest(BadRequest::Framing),
-        _ => Cause::ClientClosed,
-    }
 }
 
 /// The bytes of a request head that was refused, for the log: its method and target as far as they can be told.

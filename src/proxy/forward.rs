@@ -17,7 +17,7 @@ use super::downstream::Downstream;
 use super::encode::{self, Target};
 use super::exchange::Exchange;
 use super::relay::{Broken, End, Relay, Seen};
-use super::request::Request;
+use super::request::{Body, Request};
 use super::response_head;
 use super::tunnel;
 use super::upload::Upload;
@@ -161,7 +161,7 @@ impl Forward<'_> {
             biased;
             connected = way.slot.connect(limit) => connected,
             // The attempt goes on without us and ends in the pool.
-            cause = client.left(), if self.request.body == super::request::Body::None => {
+            cause = client.left(), if self.may_watch() => {
                 return Err(Attempt { cause, retry: None });
             }
         };
@@ -183,6 +183,11 @@ impl Forward<'_> {
                 }
             }
         })
+    }
+
+    /// Whether what the client sends next can only be its leave.
+    fn may_watch(&self) -> bool {
+        self.request.body == Body::None
     }
 
     fn connect_limit(&self, total: Option<Instant>) -> (Option<Duration>, Cause) {

@@ -306,9 +306,11 @@ impl<'a> Relay<'a> {
         let Response::Body(download) = &mut self.progress.response else {
             return Ok(Step::Continue);
         };
-        let Piece { data, complete } = download
-            .take(connection.input(), closed)
-            .map_err(|_| Cause::UpstreamInvalid)?;
+        let Ok(Piece { data, complete }) = download.take(connection.input(), closed) else {
+            // The head may wait for its body: it goes before the connection breaks off.
+            self.write(async |client| client.flush().await).await?;
+            return Err(Cause::UpstreamInvalid);
+        };
         let reusable = download.leaves_reusable() && !closed && connection.input().is_empty();
         self.write(async |client| {
             if !data.is_empty() {

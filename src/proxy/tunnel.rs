@@ -86,10 +86,20 @@ pub async fn run(client: Side, worker: Side, limits: Limits) -> Traffic {
     }
 }
 
-/// Copies until the end of `from`, then ends `to`.
+/// Copies until `from` ends, in order or not, then ends `to`.
 async fn copy(
-    mut from: impl AsyncRead + Unpin,
+    from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
+    read_ahead: BytesMut,
+    moved: &Counter,
+) -> io::Result<()> {
+    let copied = copy_all(from, &mut to, read_ahead, moved).await;
+    to.shutdown().await.and(copied)
+}
+
+async fn copy_all(
+    mut from: impl AsyncRead + Unpin,
+    to: &mut (impl AsyncWrite + Unpin),
     mut buffer: BytesMut,
     moved: &Counter,
 ) -> io::Result<()> {
@@ -101,7 +111,7 @@ async fn copy(
         }
         buffer.reserve(READ_SIZE);
         if from.read_buf(&mut buffer).await? == 0 {
-            return to.shutdown().await;
+            return Ok(());
         }
     }
 }

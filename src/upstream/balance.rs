@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Turns looked at before the search gives up on the order; see [`RoundRobin::turns`].
+/// Turns looked at before the search gives up on the order; see [`RoundRobin::take_turn`].
 const MAX_TURNS: usize = 64;
 
 /// The order in which workers are taken: each has as many turns in a cycle as its weight, spread evenly.
@@ -44,9 +44,18 @@ impl RoundRobin {
         }
     }
 
-    /// The indices of the workers whose turn it is from now on. Only the first counts as a turn taken.
-    pub fn turns(&self) -> impl Iterator<Item = usize> + '_ {
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
+    /// The indices of the workers whose turn it is from now on, and the first has taken its turn.
+    pub fn take_turn(&self) -> impl Iterator<Item = usize> + '_ {
+        self.from(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The indices of the workers whose turn it is from now on. None is taken: a request that is tried again must not
+    /// shift the shares of the others.
+    pub fn peek_turns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.from(self.next.load(Ordering::Relaxed))
+    }
+
+    fn from(&self, start: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.cycle.len().min(MAX_TURNS)).filter_map(move |step| {
             let turn = start.wrapping_add(step) % self.cycle.len();
             self.cycle.get(turn).copied().map(usize::from)
@@ -69,7 +78,9 @@ mod tests {
     fn order(weights: &[u16], turns: usize) -> Vec<usize> {
         let weights = weights.iter().filter_map(|&weight| NonZeroU16::new(weight));
         let order = RoundRobin::new(weights);
-        (0..turns).filter_map(|_| order.turns().next()).collect()
+        (0..turns)
+            .filter_map(|_| order.take_turn().next())
+            .collect()
     }
 
     #[test]

@@ -82,6 +82,21 @@ fn refuses_what_two_servers_could_read_differently() {
         ),
         ("GET / HTTP/1.1\r\n\r\n".into(), Fault::Host, "no Host"),
         (with("Host: a\r\n"), Fault::Host, "two identical Hosts"),
+        (
+            "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n".into(),
+            Fault::Host,
+            "userinfo in Host",
+        ),
+        (
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Host,
+            "another host",
+        ),
+        (
+            "GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n".into(),
+            Fault::Host,
+            "another port",
+        ),
         (with("X : 1\r\n"), Fault::Header, "space before the colon"),
         (with(" folded\r\n"), Fault::Header, "obs-fold"),
         (with("\tfolded: 1\r\n"), Fault::Header, "obs-fold by tab"),

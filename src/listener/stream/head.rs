@@ -32,6 +32,8 @@ pub enum Refusal {
     TooSlow,
     /// The client left in the middle of its head.
     Left,
+    /// It passed all checks here and yet not the engine's.
+    Engine,
 }
 
 /// Where the bytes come from, where they go, and by which rules.

@@ -47,7 +47,11 @@ impl Response {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("connected");
+        Self::over(TcpStream::connect(address).expect("connected"))
+    }
+
+    /// A client over a connection that is there already.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -189,6 +193,11 @@ impl Client {
         }
     }
 
+    /// Takes what was read off the connection and not yet asked for.
+    pub fn buffered(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.input)
+    }
+
     /// Reads exactly this many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         assert!(
@@ -203,6 +212,13 @@ impl Client {
     pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.input)
+    }
+
+    /// As [`Self::rest`], and whether the connection ended with FIN, not with a reset.
+    pub fn rest_to_fin(&mut self) -> (Vec<u8>, bool) {
+        let mut rest = std::mem::take(&mut self.input);
+        let ended = self.stream.read_to_end(&mut rest);
+        (rest, ended.is_ok())
     }
 
     /// How long it takes until the connection ends, and what came before it.

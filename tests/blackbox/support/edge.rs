@@ -44,10 +44,20 @@ impl Edge {
 
     /// Starts the program with these arguments and waits for nothing.
     pub fn spawn(arguments: &[&str], directory: &Path) -> Self {
+        Self::spawn_with(&[], arguments, directory)
+    }
+
+    /// As [`Self::spawn`], with these environment variables beside its own.
+    pub fn spawn_with(
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        directory: &Path,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_asgate"))
             .args(arguments)
             .current_dir(directory)
             .env_remove("RUST_LOG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -104,6 +114,16 @@ impl Edge {
         self.child.id()
     }
 
+    /// The processes that it has started and that are still there.
+    pub fn children(&self) -> Vec<u32> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        let threads = threads.into_iter().flatten().filter_map(Result::ok);
+        let children = threads
+            .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+            .collect::<String>();
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    }
+
     /// A new client connection to the first listener.
     pub fn connect(&self) -> Client {
         Client::connect(self.address())
@@ -156,6 +176,16 @@ impl Edge {
         let metrics = self.metrics();
         let line = metrics.lines().find_map(|line| line.strip_prefix(series));
         line.map_or(0.0, |value| value.trim().parse().expect("a number"))
+    }
+
+    /// `asgate_requests_total` over all its series.
+    pub fn requests_counted(&self) -> f64 {
+        let metrics = self.metrics();
+        let series = metrics
+            .lines()
+            .filter(|line| line.starts_with("asgate_requests_total{"));
+        let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        values.sum()
     }
 
     /// Waits until a metric series has `value`.
@@ -242,6 +272,13 @@ pub fn config(servers: &[SocketAddr], routes: &str) -> String {
          routes:\n{routes}\n",
         servers.join(", ")
     )
+}
+
+/// Whether a process has ended, reaped or not.
+pub fn is_gone(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name in parentheses comes the state.
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
 }
 
 /// Sends a signal to a process.

@@ -24,7 +24,11 @@ pub struct Accepted {
 impl Stub {
     /// Runs `serve` for every connection.
     pub fn start(serve: impl Fn(Accepted) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::on(TcpListener::bind("127.0.0.1:0").expect("a port"), serve)
+    }
+
+    /// Runs `serve` for every connection that comes, or has come already, to `listener`.
+    pub fn on(listener: TcpListener, serve: impl Fn(Accepted) + Send + Sync + 'static) -> Self {
         let address = listener.local_addr().expect("its address");
         let connections = Arc::new(Mutex::new(Vec::new()));
         let (serve, kept) = (Arc::new(serve), Arc::clone(&connections));
@@ -69,6 +73,17 @@ impl Stub {
         Self::answering(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     }
 
+    /// Answers every request with the request itself, head and body as they came, and keeps the connection.
+    pub fn echoing() -> Self {
+        Self::start(|mut accepted| {
+            while let Some(request) = accepted.request_bytes() {
+                let length = request.len();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                accepted.send([head.as_bytes(), &request].concat());
+            }
+        })
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -87,6 +102,13 @@ impl Stub {
         String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
     }
 
+    /// What came so far, over all connections.
+    pub fn received_in_all(&self) -> String {
+        (0..self.accepted())
+            .map(|number| self.received(number))
+            .collect()
+    }
+
     /// Waits until what came on connection `number` contains `text`, and returns all of it.
     pub fn wait_until_received(&self, number: usize, text: &str) -> String {
         wait_for(&format!("{text:?} at the worker"), || {
@@ -98,17 +120,21 @@ impl Stub {
 impl Accepted {
     /// Reads one request, head and body; `None` at the end of the connection.
     pub fn request(&mut self) -> Option<String> {
-        let head = self.request_head()?;
-        let lower = head.to_lowercase();
-        let body = if lower.contains("transfer-encoding: chunked") {
-            self.until(b"0\r\n\r\n")?
-        } else if let Some((_, rest)) = lower.split_once("content-length: ") {
+        self.request_bytes()
+            .map(|request| String::from_utf8_lossy(&request).into_owned())
+    }
+
+    /// As [`Self::request`], byte for byte.
+    pub fn request_bytes(&mut self) -> Option<Vec<u8>> {
+        let mut request = self.until(b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&request).to_lowercase();
+        if head.contains("transfer-encoding: chunked") {
+            request.extend(self.until(b"0\r\n\r\n")?);
+        } else if let Some((_, rest)) = head.split_once("content-length: ") {
             let length = rest.split("\r\n").next()?.parse().ok()?;
-            self.bytes(length)?
-        } else {
-            Vec::new()
-        };
-        Some(head + &String::from_utf8_lossy(&body))
+            request.extend(self.bytes(length)?);
+        }
+        Some(request)
     }
 
     /// Reads one request head; `None` at the end of the connection.
