@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, LoadError};
+use crate::config::{self, Address, Config, LoadError, Workers};
+use crate::edge::Edge;
 
 /// Files looked for when none is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["asgate.yaml", "conf/asgate.yaml"];
@@ -75,9 +76,11 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(file) => load(file).map_or_else(ExitCode::from, |config| serve::run(&config)),
+        Command::Run(file) => {
+            load(file).map_or_else(ExitCode::from, |config| serve::run(&config, |_| {}))
+        }
         Command::Serve(serve) => match serve.config() {
-            Ok(config) => serve::run(&config),
+            Ok(config) => serve::run(&config, |edge| serve.welcome(edge, &config)),
             Err(problems) => complain(&problems.join("\n"), PROBLEMS).into(),
         },
         Command::Check(file) => load(file).map_or_else(ExitCode::from, |_| ExitCode::SUCCESS),
@@ -89,6 +92,29 @@ pub fn main() -> ExitCode {
 }
 
 impl Serve {
+    /// Says to whoever typed the command what runs now and where to look.
+    fn welcome(&self, edge: &Edge, config: &Config) {
+        let mut text = format!("asgate serves {}", self.app);
+        for address in edge.addresses() {
+            match address {
+                Address::Tcp(address) => text += &format!(" on http://{address}"),
+                Address::Unix(_) => text += &format!(" on {address}"),
+            }
+        }
+        for upstream in &config.upstreams {
+            if let Workers::Supervised(app) = &upstream.workers {
+                text += &format!(
+                    ", {} Uvicorn workers in {}",
+                    app.workers,
+                    app.directory.display()
+                );
+            }
+        }
+        text += "\n  requests and what the app prints: standard output, one JSON object a line";
+        text += "\n  what asgate does: here; RUST_LOG=debug says more. Ctrl-C stops it";
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
     fn config(&self) -> Result<Config, Vec<String>> {
         let cores = || {
             std::thread::available_parallelism()

@@ -1,20 +1,22 @@
 //! `asgate run` and `asgate serve`: an edge in the foreground.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use env_logger::Env;
 
 use crate::config::{Config, Workers};
 use crate::edge::{self, Edge, StartError};
+use crate::telemetry::Telemetry;
 
 use super::{PROBLEMS, complain};
 
 /// How long work that cannot be cancelled may take once everything else is done.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// Starts the edge, serves, and returns when it was stopped.
-pub fn run(config: &Config) -> ExitCode {
+/// Starts the edge, serves, and returns when it was stopped. `started` hears of it once it is ready.
+pub fn run(config: &Config, started: impl FnOnce(&Edge)) -> ExitCode {
     let level = config.logging.level.to_string();
     env_logger::Builder::from_env(Env::default().default_filter_or(level)).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -24,7 +26,7 @@ pub fn run(config: &Config) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start: {error}"), PROBLEMS).into(),
     };
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, started));
     // Ends what outlived the stop's patience, so that its last words are still written.
     runtime.shutdown_timeout(LAST_WORK);
     match served {
@@ -38,7 +40,7 @@ pub fn run(config: &Config) -> ExitCode {
     }
 }
 
-async fn serve(config: &Config) -> Result<std::sync::Arc<crate::telemetry::Telemetry>, StartError> {
+async fn serve(config: &Config, started: impl FnOnce(&Edge)) -> Result<Arc<Telemetry>, StartError> {
     let edge = Edge::start(config).await?;
     for address in edge.addresses() {
         log::info!("Listening: address={address}");
@@ -60,6 +62,7 @@ async fn serve(config: &Config) -> Result<std::sync::Arc<crate::telemetry::Telem
         }
     }
     log::info!("Ready");
+    started(&edge);
     let telemetry = edge.telemetry();
     edge.run().await;
     Ok(telemetry)
