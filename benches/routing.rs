@@ -18,10 +18,7 @@ fn route(hosts: Vec<HostPattern>, prefix: String) -> Route {
             headers: Vec::new(),
             query: Vec::new(),
         },
-        action: Action::Respond(Respond {
-            status: StatusCode::OK,
-            body: "".into(),
-        }),
+        action: Action::Respond(Respond { status: StatusCode::OK, body: "".into() }),
         timeouts: Timeouts {
             connect: None,
             first_byte: None,
@@ -31,12 +28,7 @@ fn route(hosts: Vec<HostPattern>, prefix: String) -> Route {
             request_body: None,
             client_write: None,
         },
-        limits: Limits {
-            body: None,
-            header: 0,
-            uri: 0,
-            headers: 0,
-        },
+        limits: Limits { body: None, header: 0, uri: 0, headers: 0 },
     }
 }
 
@@ -50,10 +42,7 @@ fn table(count: usize) -> Table {
     let routes: Vec<Route> = (0..count)
         .map(|index| {
             let (host, service) = place(index, count);
-            route(
-                vec![HostPattern::Exact(host)],
-                format!("/api/v1/service{service:05}"),
-            )
+            route(vec![HostPattern::Exact(host)], format!("/api/v1/service{service:05}"))
         })
         .chain([route(vec![wildcard], "/api".into())])
         .collect();
@@ -77,10 +66,7 @@ fn miss((host, service): (String, usize)) -> Place {
 }
 
 fn wildcard((host, service): (String, usize)) -> Place {
-    (
-        host.replace("example", "eu.wild.example"),
-        format!("/api/{service:05}/users/42"),
-    )
+    (host.replace("example", "eu.wild.example"), format!("/api/{service:05}/users/42"))
 }
 
 /// Asks for every route of the table in turn, so that a large one is not in the nearest cache.
@@ -89,23 +75,13 @@ fn lookups(c: &mut Criterion) {
     let (method, headers) = (&Method::GET, &HeaderMap::new());
     for count in [10, 100, 1_000, 10_000] {
         let table = table(count);
-        for (name, kind) in [
-            ("hit", hit as fn(_) -> _),
-            ("miss", miss),
-            ("wildcard", wildcard),
-        ] {
+        for (name, kind) in [("hit", hit as fn(_) -> _), ("miss", miss), ("wildcard", wildcard)] {
             let requests: Vec<Place> = (0..count).map(|i| kind(place(i, count))).collect();
             let mut turn = requests.iter().cycle();
             group.bench_function(BenchmarkId::new(name, count), |b| {
                 b.iter(|| {
                     let (host, path) = turn.next()?;
-                    table.find(black_box(&Request {
-                        host,
-                        path,
-                        query: None,
-                        method,
-                        headers,
-                    }))
+                    table.find(black_box(&Request { host, path, query: None, method, headers }))
                 });
             });
         }
@@ -118,13 +94,8 @@ fn hostile(c: &mut Criterion) {
     let table = table(10_000);
     let (method, headers) = (Method::GET, HeaderMap::new());
     let (host, path) = (host_name(0), "/".repeat(8 << 10));
-    let request = Request {
-        host: &host,
-        path: &path,
-        query: None,
-        method: &method,
-        headers: &headers,
-    };
+    let request =
+        Request { host: &host, path: &path, query: None, method: &method, headers: &headers };
     c.bench_function("find/8KiB_of_slashes", |b| {
         b.iter(|| black_box(table.find(black_box(&request))))
     });
@@ -136,9 +107,7 @@ fn normalisation(c: &mut Criterion) {
         ("path/triplets", b"/api/v1/service%30%30042/users/%c3%a9"),
         ("path/dot_segments", b"/api/v1/x/../service00042/./users/42"),
     ] {
-        c.bench_function(name, |b| {
-            b.iter(|| black_box(path::canonical(black_box(raw))))
-        });
+        c.bench_function(name, |b| b.iter(|| black_box(path::canonical(black_box(raw)))));
     }
     for (name, raw) in [
         ("host/lower_case", &b"tenant00042.example.com:8443"[..]),

@@ -1,10 +1,7 @@
 //! What telemetry costs a request: the access line alone, beside `serde_json` on the same
 //! values (the reason why the line is written by hand), and the whole of `finish`.
 
-#![allow(
-    clippy::expect_used,
-    reason = "a benchmark that cannot start has nothing to measure"
-)]
+#![allow(clippy::expect_used, reason = "a benchmark that cannot start has nothing to measure")]
 
 use std::hint::black_box;
 use std::io;
@@ -91,15 +88,9 @@ struct Derived<'a> {
     client_ip: Option<IpAddr>,
     #[serde(rename = "client.port", skip_serializing_if = "Option::is_none")]
     client_port: Option<u16>,
-    #[serde(
-        rename = "user_agent.original",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "user_agent.original", skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
-    #[serde(
-        rename = "tls.protocol.version",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "tls.protocol.version", skip_serializing_if = "Option::is_none")]
     tls_version: Option<&'a str>,
     #[serde(rename = "trace.id", skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
@@ -111,10 +102,7 @@ struct Derived<'a> {
     worker: Option<&'a str>,
     #[serde(rename = "edge.worker_pid", skip_serializing_if = "Option::is_none")]
     worker_pid: Option<u32>,
-    #[serde(
-        rename = "edge.connection_reused",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "edge.connection_reused", skip_serializing_if = "Option::is_none")]
     connection_reused: Option<bool>,
     #[serde(rename = "edge.attempts")]
     attempts: u32,
@@ -148,9 +136,7 @@ impl<'a> Derived<'a> {
             query: exchange.query,
             client_ip: exchange.client_ip,
             client_port: exchange.client_port,
-            user_agent: exchange
-                .user_agent
-                .and_then(|bytes| std::str::from_utf8(bytes).ok()),
+            user_agent: exchange.user_agent.and_then(|bytes| std::str::from_utf8(bytes).ok()),
             tls_version: exchange.tls_version,
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
             route: exchange.route.map(RouteMetrics::name),
@@ -174,10 +160,7 @@ fn access_line(criterion: &mut Criterion) {
     let telemetry = telemetry(AccessLog::Off);
     let route = telemetry.metrics().route("api");
     let plain = exchange(&route);
-    let escaped = Exchange {
-        path: "/grüße/\"quoted\"",
-        ..exchange(&route)
-    };
+    let escaped = Exchange { path: "/grüße/\"quoted\"", ..exchange(&route) };
     let mut line = Vec::with_capacity(4096);
 
     access::append_line(&mut line, &plain);
@@ -210,16 +193,10 @@ fn access_line(criterion: &mut Criterion) {
 
 fn finish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("finish");
-    for (name, access) in [
-        ("metrics_only", AccessLog::Off),
-        ("metrics_and_line", AccessLog::Ecs),
-    ] {
+    for (name, access) in [("metrics_only", AccessLog::Off), ("metrics_and_line", AccessLog::Ecs)] {
         let telemetry = telemetry(access);
         let route = telemetry.metrics().route("api");
-        let exchange = Exchange {
-            started: SystemTime::now(),
-            ..exchange(&route)
-        };
+        let exchange = Exchange { started: SystemTime::now(), ..exchange(&route) };
         group.bench_function(name, |bencher| {
             bencher.iter(|| telemetry.finish(black_box(&exchange)));
         });

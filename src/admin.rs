@@ -24,10 +24,7 @@ pub struct Admin {
 
 impl Admin {
     pub fn new(telemetry: Arc<Telemetry>, upstreams: Vec<Arc<Upstream>>) -> Self {
-        Self {
-            telemetry,
-            upstreams,
-        }
+        Self { telemetry, upstreams }
     }
 
     /// Ready when every upstream has a worker.
@@ -52,18 +49,13 @@ impl Respond for Admin {
         match path {
             "/health/live" if get => text(StatusCode::OK, "live\n"),
             "/health/ready" if get => self.ready(),
-            "/metrics" if get => Answer::new(
-                StatusCode::OK,
-                PROMETHEUS_TEXT,
-                self.telemetry.metrics().render(),
-            ),
+            "/metrics" if get => {
+                Answer::new(StatusCode::OK, PROMETHEUS_TEXT, self.telemetry.metrics().render())
+            }
             "/health/live" | "/health/ready" | "/metrics" => {
                 text(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed here\n")
             }
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "try /health/live, /health/ready or /metrics\n",
-            ),
+            _ => text(StatusCode::NOT_FOUND, "try /health/live, /health/ready or /metrics\n"),
         }
     }
 }

@@ -18,6 +18,8 @@ const DEFAULT_FILES: [&str; 2] = ["asgate.yaml", "conf/asgate.yaml"];
 const PROBLEMS: u8 = 1;
 /// The file cannot be read.
 const UNREADABLE: u8 = 2;
+/// The command line is not understood.
+const USAGE: u8 = 2;
 
 /// The edge server for Python ASGI apps.
 #[derive(Debug, Parser)]
@@ -72,7 +74,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // A closed stdout is nobody's problem: `asgate --help | head`.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { UNREADABLE } else { 0 });
+            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
         }
     };
     match cli.command {
@@ -103,11 +105,8 @@ impl Serve {
         }
         for upstream in &config.upstreams {
             if let Workers::Supervised(app) = &upstream.workers {
-                text += &format!(
-                    ", {} Uvicorn workers in {}",
-                    app.workers,
-                    app.directory.display()
-                );
+                text +=
+                    &format!(", {} Uvicorn workers in {}", app.workers, app.directory.display());
             }
         }
         text += "\n  requests and what the app prints: standard output, one JSON object a line";
@@ -116,32 +115,15 @@ impl Serve {
     }
 
     fn config(&self) -> Result<Config, Vec<String>> {
-        let cores = || {
-            std::thread::available_parallelism()
-                .ok()?
-                .get()
-                .try_into()
-                .ok()
-        };
+        let cores = || std::thread::available_parallelism().ok()?.get().try_into().ok();
         let cores = || cores().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN);
         let workers = self.workers.unwrap_or_else(cores);
-        Config::for_app(
-            &self.app,
-            &self.listen,
-            workers,
-            &self.directory,
-            self.python.as_deref(),
-        )
+        Config::for_app(&self.app, &self.listen, workers, &self.directory, self.python.as_deref())
     }
 }
 
 fn load(file: File) -> Result<Config, u8> {
-    let found = || {
-        DEFAULT_FILES
-            .iter()
-            .map(PathBuf::from)
-            .find(|path| path.exists())
-    };
+    let found = || DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists());
     let Some(path) = file.config.or_else(found) else {
         let tried = DEFAULT_FILES.join(" nor ");
         return Err(complain(

@@ -20,6 +20,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
@@ -37,6 +38,8 @@ pub use platform::StopSignals;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long the last log lines may take to be written.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the requests that are cut may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Limits of a request to the admin API: bytes and lines of its head.
 const ADMIN_HEAD: (usize, usize) = (64 * 1024, 100);
 /// Bounds of an admin connection.
@@ -89,12 +92,15 @@ impl Edge {
             .map(|upstream| Arc::new(Upstream::new(&upstream.name, upstream.connections.clone())))
             .collect();
         let listeners = bind(config, &telemetry)?;
-        let admin = config
-            .admin
-            .as_ref()
-            .map(|address| bind_admin(address, &telemetry))
-            .transpose()?;
-        let mut workers = Workers::start(config, &upstreams, &telemetry)?;
+        let admin =
+            config.admin.as_ref().map(|address| bind_admin(address, &telemetry)).transpose()?;
+        let mut workers = match Workers::start(config, &upstreams, &telemetry) {
+            Ok(workers) => workers,
+            Err(error) => {
+                telemetry.close(LOG_PATIENCE);
+                return Err(error.into());
+            }
+        };
         let ready = tokio::select! {
             ready = workers.ready() => ready.map_err(StartError::from),
             () = signals.stop() => Err(StartError::Stopped),
@@ -109,6 +115,7 @@ impl Edge {
             shared: Arc::new(Shared {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 telemetry,
+                cut: CancellationToken::new(),
             }),
             upstreams,
             workers,
@@ -161,11 +168,20 @@ impl Edge {
             },
             () = self.signals.stop() => log::warn!("Stopping with requests in flight: asked twice"),
         }
+        // Clients without an answer are told; then nothing waits any more.
+        self.shared.cut.cancel();
+        if timeout(LAST_WORDS, connections.wait()).await.is_err() {
+            log::warn!("Some clients did not take their last answer in time");
+        }
         sweeper.abort();
         for upstream in &self.upstreams {
             upstream.close();
         }
-        self.workers.stop().await;
+        tokio::select! {
+            () = self.workers.stop() => {}
+            // Dropped, they are killed.
+            () = self.signals.stop() => log::warn!("Killing the workers: asked again"),
+        }
         background.close();
         // Nothing that is left may hold up the end: what it holds goes with the process.
         let _ = timeout(Duration::from_secs(1), background.wait()).await;
@@ -187,22 +203,15 @@ pub fn close_log(telemetry: &Telemetry) {
 
 fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {
     // A head is read before its route is known, so the most generous route sets the bounds.
-    let limits = config
-        .routes
-        .iter()
-        .map(|route| (route.limits.header, route.limits.headers));
-    let most = limits.fold(DEFAULT_HEAD, |most, limit| {
-        (most.0.max(limit.0), most.1.max(limit.1))
-    });
+    let limits = config.routes.iter().map(|route| (route.limits.header, route.limits.headers));
+    let most = limits.fold(DEFAULT_HEAD, |most, limit| (most.0.max(limit.0), most.1.max(limit.1)));
     config
         .listeners
         .iter()
         .map(|listener| {
             let metrics = telemetry.metrics().listener(&listener.address.to_string());
-            Listener::bind(listener, most, metrics).map_err(|source| StartError::Bind {
-                address: listener.address.clone(),
-                source,
-            })
+            Listener::bind(listener, most, metrics)
+                .map_err(|source| StartError::Bind { address: listener.address.clone(), source })
         })
         .collect()
 }
@@ -216,10 +225,8 @@ fn bind_admin(address: &Address, telemetry: &Telemetry) -> Result<Listener, Star
         idle_timeout: ADMIN_PATIENCE,
     };
     let metrics = telemetry.metrics().listener("admin");
-    Listener::bind(&listener, ADMIN_HEAD, metrics).map_err(|source| StartError::Bind {
-        address: address.clone(),
-        source,
-    })
+    Listener::bind(&listener, ADMIN_HEAD, metrics)
+        .map_err(|source| StartError::Bind { address: address.clone(), source })
 }
 
 async fn sweep(upstreams: Vec<Arc<Upstream>>) {

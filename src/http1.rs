@@ -35,6 +35,9 @@ pub enum Fault {
     /// No `Host` on HTTP/1.1, or more than one (RFC 9112 §3.2).
     #[error("missing or repeated Host")]
     Host,
+    /// CONNECT: it asks for a tunnel and not for a resource (RFC 9110 §9.3.6).
+    #[error("CONNECT is not served")]
+    Connect,
     /// Not `HTTP/1.x SP status` (RFC 9112 §4).
     #[error("malformed status line")]
     StatusLine,
@@ -50,8 +53,8 @@ fn content_length(value: &[u8]) -> Result<u64, Fault> {
     }
     value
         .iter()
-        .try_fold(0u64, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        })
+        .try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+        // More than this no server counts to; the engine does not either.
+        .filter(|length| i64::try_from(*length).is_ok())
         .ok_or(Fault::ContentLength)
 }

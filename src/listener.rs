@@ -6,6 +6,7 @@
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -15,10 +16,10 @@ use crate::client::{self, Scheme};
 use crate::config;
 use crate::net;
 use crate::telemetry::ListenerMetrics;
-pub use stream::{ClientStream, Connection, Refusal};
+pub use stream::{ClientStream, Connection, Head, Refusal};
 
-/// Pause after an accept that failed because the process is out of file descriptors or memory.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+/// Pause after an accept that failed for want of file descriptors or memory, so that the wait for them costs nothing.
+const FAILED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections of one listener have in common.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Listener {
     address: config::Address,
     facts: Arc<Facts>,
     places: Arc<Semaphore>,
+    /// The last connection was refused for want of a place.
+    full: AtomicBool,
     metrics: Arc<ListenerMetrics>,
 }
 
@@ -74,9 +77,8 @@ impl Listener {
             socket,
             address,
             facts: Arc::new(facts),
-            places: Arc::new(Semaphore::new(
-                config.max_connections.min(Semaphore::MAX_PERMITS),
-            )),
+            places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
+            full: AtomicBool::new(false),
             metrics,
         })
     }
@@ -104,15 +106,14 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer, &serve, &connections),
-                Err(error) if net::is_exhausted(&error) => {
-                    log::error!(
-                        "Cannot accept connections: listener={} {error}",
-                        self.facts.name
-                    );
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
-                }
                 // The client left before it was accepted: nothing is wrong here.
-                Err(error) => log::debug!("Accept failed: listener={} {error}", self.facts.name),
+                Err(error) if net::is_of_client(&error) => {
+                    log::debug!("Accept failed: listener={} {error}", self.facts.name);
+                }
+                Err(error) => {
+                    log::error!("Cannot accept connections: listener={} {error}", self.facts.name);
+                    tokio::time::sleep(FAILED_PAUSE).await;
+                }
             }
         }
     }
@@ -128,21 +129,20 @@ impl Listener {
         F: Future<Output = ()> + Send + 'static,
     {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            log::warn!(
-                "Connection refused, max_connections reached: listener={}",
-                self.facts.name
-            );
+            // Once each time it gets full, not for each client.
+            if !self.full.swap(true, Ordering::Relaxed) {
+                let name = &self.facts.name;
+                log::warn!("Connections are refused, max_connections reached: listener={name}");
+            }
             return;
         };
+        self.full.store(false, Ordering::Relaxed);
         let counted = self.metrics.connection();
         let peer = match peer {
             net::Peer::Tcp(address) => client::Peer::tcp(address),
             net::Peer::Local => client::Peer::unix(),
         };
-        let connection = Connection {
-            peer,
-            listener: Arc::clone(&self.facts),
-        };
+        let connection = Connection { peer, listener: Arc::clone(&self.facts) };
         let served = serve(ClientStream::new(stream, connection));
         connections.spawn(async move {
             served.await;

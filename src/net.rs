@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,8 +97,7 @@ impl Stream {
     /// As [`Self::is_quiet`], but from the runtime's notes where they know: costs no system call then.
     pub fn seems_quiet(&self) -> bool {
         let mut byte = [0];
-        self.try_read(&mut byte)
-            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Makes the close of this socket a reset, so that the peer cannot take what it got for complete.
@@ -187,12 +186,13 @@ impl Listener {
     /// Waits for the next connection.
     ///
     /// # Errors
-    /// As the system says; [`is_exhausted`] tells those that pass by themselves.
+    /// As the system says; [`is_of_client`] tells those that are nobody's concern here.
     pub async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_keepalive(&dead_peer())?;
                 Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
             }
             Self::Local(listener) => Ok((Stream::Local(listener.accept().await?), Peer::Local)),
@@ -200,17 +200,18 @@ impl Listener {
     }
 }
 
-/// Whether an accept failed because the process or the system is out of file descriptors or memory.
-pub fn is_exhausted(error: &io::Error) -> bool {
-    platform::is_exhausted(error)
+/// Whether an accept failed because of the client that was to be accepted, and not of this side.
+pub fn is_of_client(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+/// A client that is gone without a word is found out in about two minutes, however long its request may last.
+fn dead_peer() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10))
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     platform::own_port(&socket)?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;

@@ -24,13 +24,16 @@ mod tunnel;
 mod upload;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{self, Identity};
@@ -42,30 +45,42 @@ use crate::routing::redirect::{self, Parts};
 use crate::telemetry::Telemetry;
 
 pub use answer::Answer;
-use downstream::{Downstream, client_stream, request_line};
+use downstream::{Downstream, client_stream};
 use exchange::Exchange;
 use forward::{Forward, Forwarded};
 pub use local::{Respond, serve_local};
 use request::Request;
 pub use snapshot::Snapshot;
 
+/// How long a client may take no byte of an answer to a request that has no route, and so no timeouts of its own.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What all requests share.
 pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     pub telemetry: Arc<Telemetry>,
+    /// Cancelled when requests in flight have no more time: they end as best they can.
+    pub cut: CancellationToken,
 }
 
 /// Serves the requests of one client connection, HTTP/1.1 or HTTP/2, until it ends.
-pub async fn serve(shared: Arc<Shared>, stream: ClientStream, shutdown: ShutdownWatch) {
+pub async fn serve(shared: Arc<Shared>, mut stream: ClientStream, mut shutdown: ShutdownWatch) {
     let connection = stream.connection().clone();
+    if connection.listener.http2 {
+        // The engine would wait for the first bytes whether or not it is time to stop.
+        tokio::select! {
+            biased;
+            _ = stream.speaks_http2() => {}
+            _ = shutdown.wait_for(|stop| *stop) => {}
+        }
+        if *shutdown.borrow() && stream.is_idle() {
+            return;
+        }
+    }
     let mut options = HttpServerOptions::default();
     options.h2c = connection.listener.http2;
     options.h2_idle_timeout = Some(connection.listener.idle_timeout);
-    let app = Arc::new(App {
-        shared,
-        connection,
-        options,
-    });
+    let app = Arc::new(App { shared, connection, options });
     app.process_new(Box::new(stream), &shutdown).await;
 }
 
@@ -110,8 +125,7 @@ impl App {
     /// Answers and logs a request whose head was refused.
     async fn refuse(&self, (mut stream, refusal, input): Refused) {
         let mut exchange = Exchange::begin(Arc::clone(&self.shared), &self.connection);
-        let (method, target) = request_line(&input);
-        exchange.note_refused(method, target);
+        exchange.note_unread(&input);
         let cause = refusal_cause(refusal);
         exchange.answered(cause);
         if cause == Cause::ClientClosed {
@@ -120,7 +134,7 @@ impl App {
         let id = exchange.request_id.clone();
         let answer = Answer::error(cause, &id, None).into_bytes(&id);
         // Whether or not the client takes it: the line is the same.
-        let _ = stream.answer(&answer).await;
+        let _ = timeout(PATIENCE, stream.answer(&answer)).await;
         drop(exchange);
         stream.close().await;
     }
@@ -135,8 +149,7 @@ impl App {
                 admit(request, &client, exchange)
             }
             Err(cause) => {
-                let target = client.raw_target();
-                exchange.note_line(client.method().as_str(), client.version(), target);
+                exchange.note_refused(&client.line(), client.method(), client.version());
                 Err(*cause)
             }
         };
@@ -195,7 +208,7 @@ impl App {
 }
 
 /// A connection whose request was refused, why, and what came of its head.
-type Refused = (Box<ClientStream>, Refusal, BytesMut);
+type Refused = (Box<ClientStream>, Refusal, Bytes);
 
 /// Waits for a request head. `None`: there will be none.
 async fn read_head(
@@ -207,6 +220,7 @@ async fn read_head(
     };
     // The stream keeps the deadlines of a head; the engine's are per read and would not.
     http1.set_read_timeout(None);
+    http1.set_server_keepalive(Some(0));
     // Whether the body was read is known here and not to the engine.
     http1.set_close_on_response_before_downstream_finish(false);
     let mut shutdown = shutdown.clone();
@@ -219,23 +233,19 @@ async fn read_head(
         Some(read) => read,
         // A request that has begun is still served; the stream holds what came of it.
         None if !is_idle(http1.stream()) => http1.read_request().await,
-        None => return None,
+        None => Ok(None),
     };
-    let engine_refused = match read {
+    match read {
         Ok(Some(_)) => return Some(Ok(session)),
-        Ok(None) => false,
-        Err(error) => {
-            log::warn!("The engine refused a request that the gate let pass: {error}");
-            true
-        }
-    };
+        Ok(None) => {}
+        Err(error) => log::debug!("The engine refused a request that the gate let pass: {error}"),
+    }
     let ServerSession::H1(http1) = session else {
         return None;
     };
     let stream = client_stream(http1.into_inner())?;
     match stream.refusal() {
         Some((refusal, input)) => Some(Err((stream, refusal, input))),
-        None if engine_refused => Some(Err((stream, Refusal::Engine, BytesMut::new()))),
         None => {
             stream.close().await;
             None
@@ -249,12 +259,7 @@ fn admit(request: &Request, client: &Downstream, exchange: &mut Exchange) -> Res
     let found = snapshot.table.find(&request.for_routing(client.headers()));
     let route = found.ok_or(Cause::NoRoute)?;
     exchange.route = Some(route);
-    let limits = &snapshot
-        .routes
-        .get(route)
-        .ok_or(Cause::NoRoute)?
-        .config
-        .limits;
+    let limits = &snapshot.routes.get(route).ok_or(Cause::NoRoute)?.config.limits;
     within(request, limits)?;
     Ok(route)
 }
@@ -278,11 +283,7 @@ fn within(request: &Request, limits: &Limits) -> Result<(), Cause> {
 fn fixed(respond: &config::Respond) -> Answer {
     let body = respond.body.clone();
     let kind = (!body.is_empty()).then_some("text/plain; charset=utf-8");
-    Answer {
-        content_type: kind,
-        cacheable: true,
-        ..Answer::new(respond.status, "", body)
-    }
+    Answer { content_type: kind, cacheable: true, ..Answer::new(respond.status, "", body) }
 }
 
 fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
@@ -339,10 +340,7 @@ async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> 
 }
 
 fn is_idle(stream: &pingora::protocols::Stream) -> bool {
-    stream
-        .as_any()
-        .downcast_ref()
-        .is_none_or(ClientStream::is_idle)
+    stream.as_any().downcast_ref().is_none_or(ClientStream::is_idle)
 }
 
 fn refusal_cause(refusal: Refusal) -> Cause {
@@ -356,6 +354,7 @@ fn refusal_cause(refusal: Refusal) -> Cause {
     };
     Cause::BadRequest(match fault {
         Fault::TooManyHeaders => return Cause::TooManyHeaders,
+        Fault::Connect => return Cause::MethodRefused,
         Fault::Version => BadRequest::Version,
         Fault::Host => BadRequest::Host,
         Fault::ContentLength | Fault::TransferEncoding | Fault::Chunk => BadRequest::Framing,

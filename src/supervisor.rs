@@ -138,13 +138,7 @@ impl Supervisor {
             let worker = Worker::new(shared, index, report.clone(), stop_asked.clone());
             workers.spawn(worker.run());
         }
-        Ok(Self {
-            upstream,
-            workers,
-            stop,
-            first_starts,
-            outstanding: app.workers.get(),
-        })
+        Ok(Self { upstream, workers, stop, first_starts, outstanding: app.workers.get() })
     }
 
     /// Waits until every worker was ready once. Cancel safe; returns at once when that has been reached.
@@ -157,10 +151,7 @@ impl Supervisor {
             match self.first_starts.recv().await {
                 Some(first) => first?,
                 None => {
-                    return Err(StartError::of_upstream(
-                        &self.upstream,
-                        StartCause::Abandoned,
-                    ));
+                    return Err(StartError::of_upstream(&self.upstream, StartCause::Abandoned));
                 }
             }
             self.outstanding = self.outstanding.saturating_sub(1);
@@ -175,10 +166,7 @@ impl Supervisor {
         let _ = self.stop.send(true);
         while let Some(ended) = self.workers.join_next().await {
             if let Err(error) = ended {
-                log::error!(
-                    "Worker task failed: upstream={} error={error}",
-                    self.upstream
-                );
+                log::error!("Worker task failed: upstream={} error={error}", self.upstream);
             }
         }
         log::info!("Workers stopped: upstream={}", self.upstream);

@@ -66,11 +66,7 @@ impl Telemetry {
         let metrics = Metrics::new().map_err(StartError::Metrics)?;
         let lines = Writer::start(output, writer::QUEUE_BYTES, metrics.log_lines_dropped())
             .map_err(StartError::Thread)?;
-        Ok(Self {
-            access,
-            metrics,
-            lines,
-        })
+        Ok(Self { access, metrics, lines })
     }
 
     /// Writes the one line of a finished request and counts it. To be called exactly once for

@@ -42,12 +42,7 @@ struct Members {
 impl Upstream {
     /// An upstream without workers.
     pub fn new(name: &str, policy: Connections) -> Self {
-        Self {
-            name: name.into(),
-            policy,
-            members: ArcSwap::default(),
-            changing: Mutex::new(()),
-        }
+        Self { name: name.into(), policy, members: ArcSwap::default(), changing: Mutex::new(()) }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -67,10 +62,7 @@ impl Upstream {
     /// Puts `worker` into rotation, in the place of an earlier generation with the same name if there is one.
     pub fn join(&self, worker: Arc<Worker>) {
         self.change(|workers| {
-            let replaced = take(workers, |other| {
-                other.identity().name == worker.identity().name
-            });
-            worker.metrics().mark_up();
+            let replaced = take(workers, |other| other.identity().name == worker.identity().name);
             workers.push(worker);
             replaced
         });
@@ -95,6 +87,10 @@ impl Upstream {
         for worker in gone {
             worker.retire();
         }
+        // After the others went: a new generation has the metrics of the one before.
+        for worker in &self.members.load().workers {
+            worker.metrics().mark_up();
+        }
     }
 
     /// The worker whose turn it is, leaving out `tried`; `None` when there is no other.
@@ -106,9 +102,7 @@ impl Upstream {
             [] => members.order.take_turn().find_map(worker),
             _ => members.order.peek_turns().filter_map(worker).find(untried),
         };
-        chosen
-            .or_else(|| members.workers.iter().find(untried))
-            .cloned()
+        chosen.or_else(|| members.workers.iter().find(untried)).cloned()
     }
 
     /// Closes the unused connections that are older than the policy allows. Call it about once a second.

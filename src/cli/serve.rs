@@ -19,10 +19,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 pub fn run(config: &Config, started: impl FnOnce(&Edge)) -> ExitCode {
     let level = config.logging.level.to_string();
     env_logger::Builder::from_env(Env::default().default_filter_or(level)).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start: {error}"), PROBLEMS).into(),
     };

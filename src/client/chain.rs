@@ -23,10 +23,7 @@ impl Chain {
         let lines = headers.get_all(&X_FORWARDED_FOR).into_iter();
         let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let mut hops = Vec::new();
-        for entry in entries
-            .map(<[u8]>::trim_ascii)
-            .filter(|entry| !entry.is_empty())
-        {
+        for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
             match address(entry) {
                 Some(ip) => hops.push(ip),
                 None => hops.clear(),
@@ -63,14 +60,7 @@ impl Chain {
 /// One hop, written as `ip`, `ip:port`, `[v6]` or `[v6]:port`.
 fn address(entry: &[u8]) -> Option<IpAddr> {
     let entry = str::from_utf8(entry).ok()?;
-    let bracketed = || {
-        entry
-            .strip_prefix('[')?
-            .strip_suffix(']')?
-            .parse()
-            .ok()
-            .map(IpAddr::V6)
-    };
+    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
     let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
     let ip = entry.parse().ok().or_else(with_port).or_else(bracketed)?;
     Some(ip.to_canonical())

@@ -106,12 +106,7 @@ fn behind_proxy(
     let port = single(headers, &X_FORWARDED_PORT)
         .filter(|value| is_port(value))
         .cloned()
-        .or_else(|| {
-            named
-                .as_ref()
-                .and_then(|(_, host)| host.port)
-                .map(HeaderValue::from)
-        })
+        .or_else(|| named.as_ref().and_then(|(_, host)| host.port).map(HeaderValue::from))
         .or_else(|| scheme.map(Scheme::default_port));
     Identity {
         ip: client.or(peer.ip()),
@@ -119,10 +114,7 @@ fn behind_proxy(
         scheme: scheme.unwrap_or(listener.scheme),
         from_trusted: true,
         forwarded_for: chain.extended_by(peer),
-        forwarded_host: named
-            .map(|(value, _)| value)
-            .or_else(|| headers.get(HOST))
-            .cloned(),
+        forwarded_host: named.map(|(value, _)| value).or_else(|| headers.get(HOST)).cloned(),
         forwarded_port: port.unwrap_or_else(|| listener.port.clone()),
         request_id: single(headers, &X_REQUEST_ID)
             .filter(|value| is_request_id(value))
@@ -191,10 +183,7 @@ impl Facts {
     /// `port` is where the listener accepts; a Unix socket has none and counts as the default port
     /// of `scheme`.
     pub fn new(scheme: Scheme, port: Option<u16>) -> Self {
-        Self {
-            scheme,
-            port: port.map_or_else(|| scheme.default_port(), HeaderValue::from),
-        }
+        Self { scheme, port: port.map_or_else(|| scheme.default_port(), HeaderValue::from) }
     }
 }
 

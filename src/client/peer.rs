@@ -25,10 +25,7 @@ impl Peer {
 
     /// A Unix-socket peer: it has no address and is never trusted.
     pub fn unix() -> Self {
-        Self {
-            address: None,
-            text: None,
-        }
+        Self { address: None, text: None }
     }
 
     /// `None` for a Unix-socket peer.

@@ -58,9 +58,7 @@ fn keep_x(rest: &[u8]) -> bool {
         [b'a', ..] => !same(rest, "arr-clientcert"),
         [b'i', ..] => !same(rest, "iis-windowsauthtoken"),
         [b'm', ..] => !begins(rest, "ms-client-principal"),
-        [b'r', ..] => ["real-ip", "request-id", "remote-user"]
-            .iter()
-            .all(|own| !same(rest, own)),
+        [b'r', ..] => ["real-ip", "request-id", "remote-user"].iter().all(|own| !same(rest, own)),
         _ => true,
     }
 }
@@ -69,11 +67,7 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
     let known: &[&str] = match name.first().map(u8::to_ascii_lowercase) {
         Some(b'c') => &["connection"],
         Some(b'k') => &["keep-alive"],
-        Some(b'p') => &[
-            "proxy-connection",
-            "proxy-authenticate",
-            "proxy-authorization",
-        ],
+        Some(b'p') => &["proxy-connection", "proxy-authenticate", "proxy-authorization"],
         Some(b't') => &["te", "trailer", "transfer-encoding"],
         Some(b'u') => &["upgrade"],
         _ => return false,
@@ -88,11 +82,7 @@ fn same(name: &[u8], known: &str) -> bool {
 
 fn begins(name: &[u8], known: &str) -> bool {
     let folded = |byte: &u8| {
-        if *byte == b'_' {
-            b'-'
-        } else {
-            byte.to_ascii_lowercase()
-        }
+        if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
     };
     name.len() >= known.len() && name.iter().zip(known.bytes()).all(|(a, b)| folded(a) == b)
 }
@@ -125,11 +115,7 @@ impl<'a> Nominated<'a> {
     pub fn read(headers: &'a HeaderMap) -> Result<Self, NominationError> {
         let mut nominated = Self::default();
         for line in headers.get_all(CONNECTION) {
-            for option in line
-                .as_bytes()
-                .split(|byte| *byte == b',')
-                .map(<[u8]>::trim_ascii)
-            {
+            for option in line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                 nominated.add(option)?;
             }
         }
@@ -147,10 +133,7 @@ impl<'a> Nominated<'a> {
         if END_TO_END.into_iter().any(is) || begins(option, "x-forwarded-") {
             return Err(NominationError::EndToEnd);
         }
-        *self
-            .names
-            .get_mut(self.count)
-            .ok_or(NominationError::TooMany)? = option;
+        *self.names.get_mut(self.count).ok_or(NominationError::TooMany)? = option;
         self.count += 1;
         Ok(())
     }
@@ -158,9 +141,6 @@ impl<'a> Nominated<'a> {
     /// Whether the header must not be passed on.
     pub fn contains(&self, name: &HeaderName) -> bool {
         let name = name.as_str().as_bytes();
-        self.names
-            .iter()
-            .take(self.count)
-            .any(|nominated| nominated.eq_ignore_ascii_case(name))
+        self.names.iter().take(self.count).any(|nominated| nominated.eq_ignore_ascii_case(name))
     }
 }

@@ -49,11 +49,7 @@ pub fn check(
     shaped: Option<&Shaped>,
     base: &Path,
 ) -> (Option<Config>, Vec<Problem>) {
-    let mut check = Check {
-        base,
-        shaped,
-        problems: Vec::new(),
-    };
+    let mut check = Check { base, shaped, problems: Vec::new() };
     let config = check.file(file, root);
     (config, check.problems)
 }
@@ -73,10 +69,7 @@ impl Check<'_> {
         let upstreams = self.upstreams(&ordered);
         let routes = self.routes(&file.routes, &root.key("routes"), &names);
         Some(Config {
-            listeners: all(listeners)?
-                .into_iter()
-                .map(|(listener, _)| listener)
-                .collect(),
+            listeners: all(listeners)?.into_iter().map(|(listener, _)| listener).collect(),
             trusted_proxies: trusted_proxies?,
             upstreams: upstreams?,
             routes: routes?,

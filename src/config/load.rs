@@ -33,15 +33,10 @@ pub enum LoadError {
 /// [`LoadError::Unreadable`] when there is no such file or it cannot be read,
 /// [`LoadError::Invalid`] with everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    let unreadable = |source| LoadError::Unreadable {
-        file: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| LoadError::Unreadable { file: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
-    file.take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE {
         let error = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB");
         return Err(unreadable(error));

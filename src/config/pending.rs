@@ -34,10 +34,7 @@ pub const KEYS: &[&str] = &[
 
 /// Words for keys that are implemented with fewer words; `*` stands for any text.
 pub const VALUES: &[(&str, &[&str])] = &[
-    (
-        "upstreams.*.balance",
-        &["least_requests", "random", "latency", "hash"],
-    ),
+    ("upstreams.*.balance", &["least_requests", "random", "latency", "hash"]),
     ("logging.access.format", &["datadog", "w3c", "combined"]),
     ("logging.access.output", &["*"]),
 ];

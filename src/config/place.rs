@@ -20,29 +20,16 @@ pub struct Place<'a> {
 
 impl<'a> Place<'a> {
     pub fn root(node: &'a Node) -> Self {
-        Self {
-            node: Some(node),
-            at: node.at,
-            path: String::new(),
-            secret: false,
-        }
+        Self { node: Some(node), at: node.at, path: String::new(), secret: false }
     }
 
     /// The root of a configuration that no file holds.
     pub fn nowhere() -> Self {
-        Self {
-            node: None,
-            at: Position::START,
-            path: String::new(),
-            secret: false,
-        }
+        Self { node: None, at: Position::START, path: String::new(), secret: false }
     }
 
     pub fn key(&self, key: &str) -> Self {
-        self.child(
-            self.node.and_then(|node| node.get(key)),
-            join(&self.path, key),
-        )
+        self.child(self.node.and_then(|node| node.get(key)), join(&self.path, key))
     }
 
     pub fn item(&self, index: usize) -> Self {
@@ -59,11 +46,7 @@ impl<'a> Place<'a> {
         entries.iter().map(|entry| {
             let key = entry.key.as_str();
             let value = self.child(Some(&entry.value), join(&self.path, key));
-            let name = Self {
-                node: None,
-                at: entry.key_at,
-                ..value.clone()
-            };
+            let name = Self { node: None, at: entry.key_at, ..value.clone() };
             (key, name, value)
         })
     }
@@ -71,18 +54,12 @@ impl<'a> Place<'a> {
     /// The place of `key` itself rather than of its value.
     pub fn name_of(&self, key: &str) -> Self {
         let entry = self.entries().find(|(name, ..)| *name == key);
-        entry.map_or_else(
-            || self.child(None, join(&self.path, key)),
-            |(_, name, _)| name,
-        )
+        entry.map_or_else(|| self.child(None, join(&self.path, key)), |(_, name, _)| name)
     }
 
     /// The same place, its values never shown.
     pub fn hidden(self) -> Self {
-        Self {
-            secret: true,
-            ..self
-        }
+        Self { secret: true, ..self }
     }
 
     pub fn node(&self) -> Option<&'a Node> {
@@ -90,11 +67,7 @@ impl<'a> Place<'a> {
     }
 
     pub fn path(&self) -> &str {
-        if self.path.is_empty() {
-            FILE
-        } else {
-            &self.path
-        }
+        if self.path.is_empty() { FILE } else { &self.path }
     }
 
     /// `3:7`, to point at this place from another.
@@ -142,25 +115,14 @@ impl<'a> Place<'a> {
     }
 
     fn child(&self, node: Option<&'a Node>, path: String) -> Self {
-        Self {
-            node,
-            at: node.map_or(self.at, |node| node.at),
-            path,
-            secret: self.secret,
-        }
+        Self { node, at: node.map_or(self.at, |node| node.at), path, secret: self.secret }
     }
 }
 
 /// `path.key`, with quotes where the key would otherwise be read as something else.
 pub fn join(path: &str, key: &str) -> String {
-    let simple = !key.is_empty()
-        && key
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let simple =
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     let key = if simple { key.to_owned() } else { quoted(key) };
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }

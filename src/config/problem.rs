@@ -35,13 +35,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// Everything but file and position.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            what,
-            got,
-            allowed,
-            ..
-        } = self;
+        let Self { path, what, got, allowed, .. } = self;
         write!(f, "{path}: {what} (got {got}, allowed {allowed})")
     }
 }
@@ -58,10 +52,7 @@ impl Problems {
     pub(super) fn new(file: &Path, mut list: Vec<Problem>) -> Self {
         // Stable: what one check found at one place stays together.
         list.sort_by_key(|problem| problem.position);
-        Self {
-            file: file.to_owned(),
-            list,
-        }
+        Self { file: file.to_owned(), list }
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
@@ -84,11 +75,7 @@ impl fmt::Display for Problems {
         for (index, problem) in self.iter().enumerate() {
             let Position { line, column } = problem.position;
             let separator = if index == 0 { "" } else { "\n" };
-            write!(
-                f,
-                "{separator}{}:{line}:{column}: {problem}",
-                self.file.display()
-            )?;
+            write!(f, "{separator}{}:{line}:{column}: {problem}", self.file.display())?;
         }
         Ok(())
     }

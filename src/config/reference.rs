@@ -46,27 +46,16 @@ pub fn reference() -> String {
 
 /// One section of the file, then those below it.
 fn section(page: &mut String, path: &str, schema: View<'_>) {
-    let heading = if path.is_empty() {
-        "Top level".to_owned()
-    } else {
-        format!("`{path}`")
-    };
+    let heading = if path.is_empty() { "Top level".to_owned() } else { format!("`{path}`") };
     write(page, format_args!("\n## {heading}\n"));
     if let Some(meaning) = schema.referred().unwrap_or(&Value::Null).get("description") {
-        write(
-            page,
-            format_args!("\n{}\n", meaning.as_str().unwrap_or_default()),
-        );
+        write(page, format_args!("\n{}\n", meaning.as_str().unwrap_or_default()));
     }
     for (key, property) in schema.properties().into_iter().flatten() {
         entry(page, key, property, schema.is_required(key));
     }
     for (key, property) in schema.properties().into_iter().flatten() {
-        let path = if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        };
+        let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         if let Some((suffix, below)) = subsection(property) {
             section(page, &format!("{path}{suffix}"), below);
         }
@@ -93,10 +82,7 @@ fn entry(page: &mut String, key: &str, property: View<'_>, is_required: bool) {
         None => String::new(),
     };
     let meaning = property.text("description").unwrap_or_default();
-    write(
-        page,
-        format_args!("\n**`{key}`**: {}{default}\n", type_name(property)),
-    );
+    write(page, format_args!("\n**`{key}`**: {}{default}\n", type_name(property)));
     // A definition below its term, so that a page of them can be skimmed.
     for line in meaning.lines() {
         let mark = if line.is_empty() { ">" } else { "> " };
@@ -129,11 +115,7 @@ fn type_name(schema: View<'_>) -> String {
             (Some(least), None) => format!("whole number from {least}"),
             _ => "whole number".to_owned(),
         },
-        _ => schema
-            .text("format")
-            .and_then(units::describe)
-            .unwrap_or("text")
-            .to_owned(),
+        _ => schema.text("format").and_then(units::describe).unwrap_or("text").to_owned(),
     }
 }
 

@@ -15,9 +15,7 @@ pub const SECRET: &str = "x-secret";
 
 /// JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> Value {
-    let mut schema = SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<File>();
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<File>();
     schema.insert("title".to_owned(), "asgate configuration file".into());
     let mut schema = Value::from(schema);
     tidy(&mut schema);
@@ -32,10 +30,7 @@ fn tidy(value: &mut Value) {
         Value::Object(map) => {
             without_null(map);
             move_required(map);
-            if map
-                .get("default")
-                .is_some_and(|default| default.is_null() || default.is_object())
-            {
+            if map.get("default").is_some_and(|default| default.is_null() || default.is_object()) {
                 map.shift_remove("default");
             }
             map.values_mut().for_each(tidy);
@@ -59,10 +54,7 @@ fn without_null(map: &mut Map<String, Value>) {
     if let Some(kind @ Value::Array(_)) = map.get_mut("type")
         && let Value::Array(names) = kind.take()
     {
-        *kind = names
-            .into_iter()
-            .find(|name| name != "null")
-            .unwrap_or_default();
+        *kind = names.into_iter().find(|name| name != "null").unwrap_or_default();
     }
 }
 
@@ -103,9 +95,7 @@ impl<'s> View<'s> {
 
     /// A keyword of the schema itself, else of what it refers to.
     pub fn get(self, keyword: &str) -> Option<&'s Value> {
-        self.schema
-            .get(keyword)
-            .or_else(|| self.referred()?.get(keyword))
+        self.schema.get(keyword).or_else(|| self.referred()?.get(keyword))
     }
 
     pub fn text(self, keyword: &str) -> Option<&'s str> {
@@ -114,35 +104,23 @@ impl<'s> View<'s> {
 
     /// The definition that `$ref` points to.
     pub fn referred(self) -> Option<&'s Value> {
-        let name = self
-            .schema
-            .get("$ref")?
-            .as_str()?
-            .strip_prefix("#/$defs/")?;
+        let name = self.schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
         self.root.get("$defs")?.get(name)
     }
 
     /// The keys of an object with fixed keys, in the order of the model.
     pub fn properties(self) -> Option<impl Iterator<Item = (&'s str, Self)>> {
         let properties = self.get("properties")?.as_object()?;
-        Some(
-            properties
-                .iter()
-                .map(move |(key, schema)| (key.as_str(), self.at(schema))),
-        )
+        Some(properties.iter().map(move |(key, schema)| (key.as_str(), self.at(schema))))
     }
 
     pub fn property(self, key: &str) -> Option<Self> {
-        self.get("properties")?
-            .get(key)
-            .map(|schema| self.at(schema))
+        self.get("properties")?.get(key).map(|schema| self.at(schema))
     }
 
     /// The schema of the values of an object with free keys.
     pub fn values(self) -> Option<Self> {
-        self.get("additionalProperties")
-            .filter(|schema| schema.is_object())
-            .map(|s| self.at(s))
+        self.get("additionalProperties").filter(|schema| schema.is_object()).map(|s| self.at(s))
     }
 
     /// The schema of a list's elements.
@@ -152,12 +130,7 @@ impl<'s> View<'s> {
 
     /// The forms of a key that may be written in several.
     pub fn choices(self) -> Option<impl Iterator<Item = Self>> {
-        Some(
-            self.get("anyOf")?
-                .as_array()?
-                .iter()
-                .map(move |schema| self.at(schema)),
-        )
+        Some(self.get("anyOf")?.as_array()?.iter().map(move |schema| self.at(schema)))
     }
 
     /// The words of an enumeration with what each means, if the model says so.

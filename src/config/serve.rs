@@ -68,10 +68,7 @@ fn file(listen: &str, app: model::App) -> model::File {
         http2: true,
         ..model::Listener::default()
     };
-    let upstream = model::Upstream {
-        app: Some(app),
-        ..model::Upstream::default()
-    };
+    let upstream = model::Upstream { app: Some(app), ..model::Upstream::default() };
     let route = model::Route {
         name: Some(NAME.to_owned()),
         upstream: Some(NAME.to_owned()),
@@ -87,17 +84,11 @@ fn file(listen: &str, app: model::App) -> model::File {
 
 /// `problem` in the words of the command line.
 fn message(problem: &Problem, values: &[String; 5]) -> String {
-    let option = OPTIONS
-        .iter()
-        .zip(values)
-        .find(|((path, _), _)| *path == problem.path);
+    let option = OPTIONS.iter().zip(values).find(|((path, _), _)| *path == problem.path);
     match option {
         Some(((_, option), value)) => {
             let (what, allowed) = (&problem.what, &problem.allowed);
-            format!(
-                "{option}: {what} (got {}, allowed {allowed})",
-                quoted(value)
-            )
+            format!("{option}: {what} (got {}, allowed {allowed})", quoted(value))
         }
         None => problem.to_string(),
     }

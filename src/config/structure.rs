@@ -33,10 +33,7 @@ impl Shaped {
 
 /// Shape the tree `root` by `schema`, adding to `problems`.
 pub fn shape(root: &Node, schema: &Value, problems: &mut Vec<Problem>) -> Shaped {
-    let mut shaper = Shaper {
-        problems,
-        damaged: BTreeSet::new(),
-    };
+    let mut shaper = Shaper { problems, damaged: BTreeSet::new() };
     let value = shaper.value(&Place::root(root), root, View::root(schema));
     Shaped {
         value: value.unwrap_or_else(|| {
@@ -198,10 +195,7 @@ impl Shaper<'_> {
         self.report(if pending::is_pending_value(place.path(), word) {
             place.problem(pending::WHAT, allowed)
         } else {
-            place.problem(
-                "is not a known value",
-                with_hint(allowed, nearest(word, words)),
-            )
+            place.problem("is not a known value", with_hint(allowed, nearest(word, words)))
         });
         None
     }

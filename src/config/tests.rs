@@ -33,10 +33,7 @@ fn read(text: &str) -> Result<Config, Problems> {
 
 /// All that is said about `text`; empty when it is fine.
 fn said(text: &str) -> String {
-    read(text)
-        .err()
-        .map(|problems| problems.to_string())
-        .unwrap_or_default()
+    read(text).err().map(|problems| problems.to_string()).unwrap_or_default()
 }
 
 /// A valid file with one listener, one upstream of each kind, one route; what a test is about is

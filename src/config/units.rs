@@ -82,9 +82,7 @@ pub struct OrOff<T>(pub Option<T>);
 /// what would have been allowed.
 pub fn check(format: &str, text: &str) -> Option<Result<(), (UnitError, String)>> {
     fn as_one<T: Unit>(text: &str) -> Result<(), (UnitError, String)> {
-        text.parse::<T>()
-            .map(drop)
-            .map_err(|error| (error, T::ALLOWED.to_owned()))
+        text.parse::<T>().map(drop).map_err(|error| (error, T::ALLOWED.to_owned()))
     }
     fn as_one_or_off<T: Unit>(text: &str) -> Result<(), (UnitError, String)> {
         text.parse::<OrOff<T>>()
@@ -121,10 +119,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Result<u64, UnitError> {
     if unit.is_empty() {
         return Err(UnitError::NoUnit);
     }
-    let (_, factor) = units
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .ok_or(UnitError::Malformed)?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit).ok_or(UnitError::Malformed)?;
     // Only overflow is left to fail: all of `number` is digits.
     let number: u64 = number.parse().map_err(|_| UnitError::TooLarge)?;
     number.checked_mul(*factor).ok_or(UnitError::TooLarge)
@@ -137,9 +132,7 @@ fn written(amount: u64, units: &[(&str, u64)]) -> String {
         .filter(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor))
         .min_by_key(|(_, factor)| amount / factor)
         .or(units.last())
-        .map_or_else(String::new, |(name, factor)| {
-            format!("{}{name}", amount / factor)
-        })
+        .map_or_else(String::new, |(name, factor)| format!("{}{name}", amount / factor))
 }
 
 // === Span ===

@@ -28,10 +28,7 @@ impl Workers {
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self, StartError> {
         let ports = Ports::default();
-        let mut workers = Self {
-            supervisors: Vec::new(),
-            followers: Vec::new(),
-        };
+        let mut workers = Self { supervisors: Vec::new(), followers: Vec::new() };
         for (upstream, settings) in upstreams.iter().zip(&config.upstreams) {
             match &settings.workers {
                 config::Workers::Fixed(servers) => join_fixed(upstream, servers, telemetry),
@@ -87,11 +84,7 @@ impl Workers {
 fn join_fixed(upstream: &Upstream, servers: &[Server], telemetry: &Telemetry) {
     for server in servers {
         let name = server.address.to_string();
-        let identity = Identity {
-            name: name.as_str().into(),
-            generation: 0,
-            pid: None,
-        };
+        let identity = Identity { name: name.as_str().into(), generation: 0, pid: None };
         upstream.join(Arc::new(Worker::new(
             identity,
             server.address.clone(),

@@ -67,11 +67,7 @@ impl Decoder {
                     let take = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let data = input.split_to(take).freeze();
                     let left = left - take as u64;
-                    self.state = if left == 0 {
-                        State::DataEnd
-                    } else {
-                        State::Data(left)
-                    };
+                    self.state = if left == 0 { State::DataEnd } else { State::Data(left) };
                     return Ok(Decoded::Data(data));
                 }
                 State::DataEnd => match input.as_ref() {
@@ -101,11 +97,7 @@ impl Decoder {
 /// Takes one CRLF-ended line, without the CRLF; `None` when it is not complete yet.
 fn take_line(input: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, Fault> {
     let Some(end) = memchr::memchr(b'\n', input) else {
-        return if input.len() > max {
-            Err(Fault::Chunk)
-        } else {
-            Ok(None)
-        };
+        return if input.len() > max { Err(Fault::Chunk) } else { Ok(None) };
     };
     if end > max {
         return Err(Fault::Chunk);
@@ -121,11 +113,7 @@ fn take_line(input: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, Fault
 
 /// The hexadecimal size before the optional extensions.
 fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
-    let digits = line
-        .split(|&byte| byte == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii_end();
+    let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
     // Sixteen digits fill 64 bits; leading zeros beyond them are refused rather than counted.
     if digits.is_empty() || digits.len() > 16 {
         return Err(Fault::Chunk);
@@ -177,12 +165,7 @@ mod tests {
     fn truncated_bodies_never_end() {
         let wire = b"5\r\nhello\r\n0\r\n\r\n";
         for length in 0..wire.len() {
-            assert_eq!(
-                decode(&wire[..length], 3),
-                Ok(None),
-                "{length} of {} bytes",
-                wire.len()
-            );
+            assert_eq!(decode(&wire[..length], 3), Ok(None), "{length} of {} bytes", wire.len());
         }
     }
 
@@ -205,10 +188,6 @@ mod tests {
                 wire.escape_ascii().to_string()
             );
         }
-        assert_eq!(
-            decode(&[b'1'; MAX_SIZE_LINE + 2], 512),
-            Err(Fault::Chunk),
-            "endless size line"
-        );
+        assert_eq!(decode(&[b'1'; MAX_SIZE_LINE + 2], 512), Err(Fault::Chunk), "endless size line");
     }
 }

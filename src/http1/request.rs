@@ -82,8 +82,12 @@ pub fn inspect(head: &[u8], max_lines: usize) -> Result<RequestHead, Fault> {
             _ => {}
         }
     }
-    let named = host.clone().and_then(|range| head.get(range));
-    if http11 && named.is_none() || !agree(head.get(target.clone()).unwrap_or_default(), named) {
+    if head.get(method.clone()) == Some(b"CONNECT") {
+        return Err(Fault::Connect);
+    }
+    // The engine refuses userinfo too, but without a word.
+    let userinfo = |range: Range<usize>| head.get(range).is_some_and(|host| host.contains(&b'@'));
+    if http11 && host.is_none() || host.clone().is_some_and(userinfo) {
         return Err(Fault::Host);
     }
     Ok(RequestHead {
@@ -170,24 +174,6 @@ fn request_line(line: &[u8]) -> Result<(Range<usize>, Range<usize>, bool), Fault
     Ok((0..method_end, method_end + 1..target_end, http11))
 }
 
-/// Whether `Host` is no more than a host, and the one that a target in absolute form names (RFC 9112 §3.2.2, RFC 9110
-/// §7.2). Byte for byte, as the engine compares them.
-fn agree(target: &[u8], host: Option<&[u8]>) -> bool {
-    if host.is_some_and(|host| host.contains(&b'@')) {
-        return false;
-    }
-    let Some(scheme) = memchr::memmem::find(target, b"://").filter(|_| !target.starts_with(b"/"))
-    else {
-        return true;
-    };
-    let rest = target.get(scheme + 3..).unwrap_or_default();
-    let end = rest
-        .iter()
-        .position(|byte| b"/?#".contains(byte))
-        .unwrap_or(rest.len());
-    host.is_none_or(|host| rest.get(..end) == Some(host))
-}
-
 /// Splits `name: value`; the range is the value within the line, white space trimmed.
 fn header_line(line: &[u8]) -> Result<(&[u8], Range<usize>), Fault> {
     let colon = memchr::memchr(b':', line).ok_or(Fault::Header)?;
@@ -197,10 +183,7 @@ fn header_line(line: &[u8]) -> Result<(&[u8], Range<usize>), Fault> {
         return Err(Fault::Header);
     }
     let value = rest.get(1..).unwrap_or_default();
-    if value
-        .iter()
-        .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-    {
+    if value.iter().any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
         return Err(Fault::Header);
     }
     let lead = value.len() - value.trim_ascii_start().len();

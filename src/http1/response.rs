@@ -53,9 +53,7 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(ResponseHead, usize)>, Fault> {
         Err(httparse::Error::Status | httparse::Error::Version) => return Err(Fault::StatusLine),
         Err(_) => return Err(Fault::Header),
     };
-    let status = response
-        .code
-        .and_then(|code| StatusCode::from_u16(code).ok());
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
     let mut headers = HeaderMap::with_capacity(response.headers.len() + 2);
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Header)?;
@@ -102,10 +100,7 @@ impl ResponseHead {
         let mut found = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
             let length = content_length(value.as_bytes())?;
-            if found
-                .replace(length)
-                .is_some_and(|earlier| earlier != length)
-            {
+            if found.replace(length).is_some_and(|earlier| earlier != length) {
                 return Err(Fault::ContentLength);
             }
         }
@@ -137,47 +132,23 @@ mod tests {
     fn framing_follows_rfc_9112_section_6_3() {
         let get = Method::GET;
         let cases = [
-            (
-                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
-                &get,
-                Ok(Framing::Length(5)),
-            ),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", &get, Ok(Framing::Length(5))),
             (
                 "HTTP/1.1 200\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n",
                 &get,
                 Ok(Framing::Length(5)),
             ),
-            (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-                &get,
-                Ok(Framing::Chunked),
-            ),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &get, Ok(Framing::Chunked)),
             ("HTTP/1.1 200 OK\r\n\r\n", &get, Ok(Framing::UntilClose)),
-            (
-                "HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n",
-                &get,
-                Ok(Framing::Length(0)),
-            ),
-            (
-                "HTTP/1.1 304 x\r\ncontent-length: 9\r\n\r\n",
-                &get,
-                Ok(Framing::Length(0)),
-            ),
-            (
-                "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n",
-                &Method::HEAD,
-                Ok(Framing::Length(0)),
-            ),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\n", &get, Ok(Framing::Length(0))),
+            ("HTTP/1.1 304 x\r\ncontent-length: 9\r\n\r\n", &get, Ok(Framing::Length(0))),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", &Method::HEAD, Ok(Framing::Length(0))),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n",
                 &get,
                 Err(Fault::ContentLength),
             ),
-            (
-                "HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
-                &get,
-                Err(Fault::ContentLength),
-            ),
+            ("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", &get, Err(Fault::ContentLength)),
             (
                 "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
                 &get,
@@ -209,30 +180,15 @@ mod tests {
     #[test]
     fn nonsense_is_refused_and_partial_heads_wait() {
         let refused = |text: &str| parse(text.as_bytes()).err();
-        assert_eq!(
-            refused("garbage\r\n\r\n"),
-            Some(Fault::StatusLine),
-            "no status line"
-        );
-        assert_eq!(
-            refused("HTTP/1.1 20 OK\r\n\r\n"),
-            Some(Fault::StatusLine),
-            "two digits"
-        );
+        assert_eq!(refused("garbage\r\n\r\n"), Some(Fault::StatusLine), "no status line");
+        assert_eq!(refused("HTTP/1.1 20 OK\r\n\r\n"), Some(Fault::StatusLine), "two digits");
         assert_eq!(
             refused("HTTP/1.1 200 OK\r\nbad header\r\n\r\n"),
             Some(Fault::Header),
             "no colon"
         );
-        assert!(
-            parse(b"HTTP/1.1 200 OK\r\n").is_ok_and(|parsed| parsed.is_none()),
-            "partial"
-        );
+        assert!(parse(b"HTTP/1.1 200 OK\r\n").is_ok_and(|parsed| parsed.is_none()), "partial");
         let endless = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(MAX_HEAD));
-        assert_eq!(
-            refused(&endless),
-            Some(Fault::TooManyHeaders),
-            "endless head"
-        );
+        assert_eq!(refused(&endless), Some(Fault::TooManyHeaders), "endless head");
     }
 }

@@ -7,10 +7,11 @@ mod pingora_io;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
@@ -31,7 +32,7 @@ const BODY_READ_SIZE: usize = 16 * 1024;
 /// How long a connection that asgate closes is read from, so that the client gets the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read from such a connection at most.
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_BYTES: usize = 256 * 1024 * 1024;
 
 /// What is known of a connection before its first request.
 #[derive(Debug, Clone)]
@@ -60,13 +61,20 @@ struct Inner {
     deadline: Deadline,
 }
 
+/// A request head: its bytes as they came, and where in them is what.
+#[derive(Debug, Clone)]
+pub struct Head {
+    pub raw: Bytes,
+    pub parts: RequestHead,
+}
+
 /// What the bytes that come next are.
 #[derive(Debug)]
 enum Phase {
     /// A request head; none of it is given away before all of it is there and found good.
     Head(HeadReader),
-    /// `left` bytes of a good head, then its body.
-    Request { head: RequestHead, left: usize },
+    /// What the engine is given of a good head, then its body.
+    Request { head: Head, given: BytesMut },
     /// Not a request that may be served; nothing more is given away.
     Refused(Refusal),
     /// HTTP/2 frames: passed on as they come.
@@ -82,30 +90,43 @@ impl ClientStream {
             output: Output::default(),
             deadline: Deadline::default(),
         };
-        Self {
-            inner: Mutex::new(inner),
-            connection,
-        }
+        Self { inner: Mutex::new(inner), connection }
     }
 
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
+    /// Waits until the client has shown whether it speaks HTTP/2. `None`: it left, or was idle for too long.
+    pub async fn speaks_http2(&mut self) -> Option<bool> {
+        let (inner, facts) = (self.inner.get_mut(), &self.connection.listener);
+        let Phase::Head(reader) = &mut inner.phase else {
+            return Some(false);
+        };
+        let mut from = Source {
+            io: &mut inner.io,
+            input: &mut inner.input,
+            deadline: &mut inner.deadline,
+            facts,
+        };
+        std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await
+    }
+
     /// The head that the engine was given last.
-    pub fn head(&self) -> Option<RequestHead> {
+    pub fn head(&self) -> Option<Head> {
         match &self.inner.lock().phase {
             Phase::Request { head, .. } => Some(head.clone()),
             _ => None,
         }
     }
 
-    /// Why the engine was given no head, and the bytes of it that came.
-    pub fn refusal(&self) -> Option<(Refusal, BytesMut)> {
+    /// Why there is no request after all, and the bytes of it that came. To be asked when the engine has none.
+    pub fn refusal(&self) -> Option<(Refusal, Bytes)> {
         let inner = self.inner.lock();
         match &inner.phase {
-            Phase::Refused(refusal) => Some((*refusal, inner.input.clone())),
-            _ => None,
+            Phase::Refused(refusal) => Some((*refusal, inner.input.clone().freeze())),
+            Phase::Request { head, .. } => Some((Refusal::Engine, head.raw.clone())),
+            Phase::Head(_) | Phase::Frames => None,
         }
     }
 
@@ -177,7 +198,7 @@ impl ClientStream {
         let _ = tokio::time::timeout(LINGER, async {
             AsyncWriteExt::shutdown(&mut self).await?;
             let inner = self.inner.get_mut();
-            let mut buffer = vec![0; 8 * 1024];
+            let mut buffer = vec![0; 64 * 1024];
             let mut dropped = 0;
             while dropped < LINGER_BYTES {
                 match inner.io.read(&mut buffer).await? {
@@ -188,6 +209,11 @@ impl ClientStream {
             io::Result::Ok(())
         })
         .await;
+    }
+
+    /// Counts the bytes that the client's socket has taken.
+    pub fn taken(&self) -> Arc<AtomicU64> {
+        self.inner.lock().output.taken()
     }
 
     /// Makes the close a reset, so that the client cannot take a response cut short for a whole one.
@@ -217,26 +243,39 @@ impl Inner {
                 facts: &connection.listener,
             };
             match ready!(reader.poll(&mut from, cx)) {
-                Ok(Some((head, left))) => self.phase = Phase::Request { head, left },
+                Ok(Some((parts, length))) => {
+                    let head = Head { raw: self.input.split_to(length).freeze(), parts };
+                    self.phase = Phase::Request { given: head.for_engine(), head };
+                }
                 Ok(None) => return Poll::Ready(Ok(())),
                 Err(refusal) => self.phase = Phase::Refused(refusal),
             }
         }
-        let available = match &mut self.phase {
+        let source = match &mut self.phase {
             Phase::Head(_) | Phase::Refused(_) => return Poll::Ready(Ok(())),
-            // The head is given away by itself, so that the engine holds no byte of the body but in its body reader.
-            Phase::Request { left, .. } if *left > 0 => {
-                let given = (*left).min(self.input.len()).min(buffer.remaining());
-                *left -= given;
-                given
-            }
-            Phase::Request { .. } | Phase::Frames => self.input.len().min(buffer.remaining()),
+            // The head is given away by itself, so that the engine holds no byte of what follows it.
+            Phase::Request { given, .. } if !given.is_empty() => given,
+            Phase::Request { .. } | Phase::Frames => &mut self.input,
         };
-        if available == 0 {
+        if source.is_empty() {
             return Pin::new(&mut self.io).poll_read(cx, buffer);
         }
-        buffer.put_slice(&self.input.split_to(available));
+        let available = source.len().min(buffer.remaining());
+        buffer.put_slice(&source.split_to(available));
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Head {
+    /// The head with `/` for its target. What a target means is decided here and in `proxy`; the engine would refuse
+    /// some of them without a word and respell others.
+    fn for_engine(&self) -> BytesMut {
+        let part = |range| self.raw.get(range).unwrap_or_default();
+        let mut given = BytesMut::with_capacity(self.raw.len());
+        given.extend_from_slice(part(self.parts.method.clone()));
+        given.extend_from_slice(b" / ");
+        given.extend_from_slice(part(self.parts.target.end + 1..self.raw.len()));
+        given
     }
 }
 

@@ -65,18 +65,10 @@ mod tests {
             assert!(futures_are_pending(&mut waiting).await, "{what}: not yet");
         }
         deadline.passed().await;
-        assert_eq!(
-            start.elapsed(),
-            Duration::from_secs(5),
-            "the last one counts"
-        );
+        assert_eq!(start.elapsed(), Duration::from_secs(5), "the last one counts");
         deadline.arm_at(Some(start + Duration::from_secs(20)));
         deadline.passed().await;
-        assert_eq!(
-            start.elapsed(),
-            Duration::from_secs(20),
-            "set again after it passed"
-        );
+        assert_eq!(start.elapsed(), Duration::from_secs(20), "set again after it passed");
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,10 +21,7 @@ impl LocalListener {
     pub fn bind(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let socket = UnixListener::bind(path)?;
-        Ok(Self {
-            socket,
-            path: path.to_owned(),
-        })
+        Ok(Self { socket, path: path.to_owned() })
     }
 
     pub fn path(&self) -> &Path {
@@ -39,10 +36,7 @@ impl LocalListener {
 impl Drop for LocalListener {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
-            log::debug!(
-                "Cannot remove socket file: path={} {error}",
-                self.path.display()
-            );
+            log::debug!("Cannot remove socket file: path={} {error}", self.path.display());
         }
     }
 }
@@ -78,11 +72,4 @@ pub fn peek(stream: &LocalStream, buffer: &mut [MaybeUninit<u8>]) -> io::Result<
 /// Lets a restarted edge bind while connections of the last one are in TIME_WAIT. On Unix this shares no live port.
 pub fn own_port(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
-}
-
-pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-    )
 }

@@ -79,10 +79,7 @@ pub fn peek(stream: &LocalStream, _: &mut [MaybeUninit<u8>]) -> io::Result<usize
 }
 
 fn unsupported() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::Unsupported,
-        "Unix sockets are not supported on Windows",
-    )
+    io::Error::new(io::ErrorKind::Unsupported, "Unix sockets are not supported on Windows")
 }
 
 /// Keeps other processes from binding the same port: on Windows `SO_REUSEADDR` would let them.
@@ -99,16 +96,5 @@ pub fn own_port(socket: &Socket) -> io::Result<()> {
             size_of::<i32>() as i32,
         )
     };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
-}
-
-pub fn is_exhausted(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(WinSock::WSAEMFILE | WinSock::WSAENOBUFS)
-    )
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

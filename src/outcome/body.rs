@@ -15,12 +15,7 @@ mod tests;
 /// The media ranges that take a page, from specific to general.
 const HTML: [&str; 3] = ["text/html", "text/*", "*/*"];
 /// The media ranges that take problem details, from specific to general.
-const JSON: [&str; 4] = [
-    "application/problem+json",
-    "application/json",
-    "application/*",
-    "*/*",
-];
+const JSON: [&str; 4] = ["application/problem+json", "application/json", "application/*", "*/*"];
 
 /// Content type and body for an outcome. `accept` is the request's `Accept`, if it has one.
 pub fn render(
@@ -31,10 +26,7 @@ pub fn render(
     if accept.is_some_and(prefers_html) {
         ("text/html; charset=utf-8", html(outcome, request_id).into())
     } else {
-        (
-            "application/problem+json",
-            problem(outcome, request_id).into(),
-        )
+        ("application/problem+json", problem(outcome, request_id).into())
     }
 }
 
@@ -91,10 +83,7 @@ fn prefers_html(accept: &HeaderValue) -> bool {
 
 /// The weight of the first of `ranges` that `accept` has; 0 without any.
 fn quality(accept: &str, ranges: &[&str]) -> f32 {
-    ranges
-        .iter()
-        .find_map(|range| weight(accept, range))
-        .unwrap_or(0.0)
+    ranges.iter().find_map(|range| weight(accept, range)).unwrap_or(0.0)
 }
 
 /// The weight of one media range; other parameters are not looked at. A malformed weight counts as
@@ -107,11 +96,6 @@ fn weight(accept: &str, range: &str) -> Option<f32> {
         }
         let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
         let parsed = weight.map_or(Ok(1.0), str::parse);
-        Some(
-            parsed
-                .ok()
-                .filter(|weight| (0.0..=1.0).contains(weight))
-                .unwrap_or(0.0),
-        )
+        Some(parsed.ok().filter(|weight| (0.0..=1.0).contains(weight)).unwrap_or(0.0))
     })
 }

@@ -9,42 +9,12 @@ fn every_cause_has_the_outcome_of_the_contract() {
     const CLOSE: bool = false;
     let table = [
         (Cause::NoRoute, 404, "no_route", KEEP),
-        (
-            Cause::BadRequest(BadRequest::RequestLine),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
-        (
-            Cause::BadRequest(BadRequest::Version),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
-        (
-            Cause::BadRequest(BadRequest::Path),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
-        (
-            Cause::BadRequest(BadRequest::Host),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
-        (
-            Cause::BadRequest(BadRequest::Header),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
-        (
-            Cause::BadRequest(BadRequest::Framing),
-            400,
-            "bad_request",
-            CLOSE,
-        ),
+        (Cause::BadRequest(BadRequest::RequestLine), 400, "bad_request", CLOSE),
+        (Cause::BadRequest(BadRequest::Version), 400, "bad_request", CLOSE),
+        (Cause::BadRequest(BadRequest::Path), 400, "bad_request", CLOSE),
+        (Cause::BadRequest(BadRequest::Host), 400, "bad_request", CLOSE),
+        (Cause::BadRequest(BadRequest::Header), 400, "bad_request", CLOSE),
+        (Cause::BadRequest(BadRequest::Framing), 400, "bad_request", CLOSE),
         (Cause::MethodRefused, 405, "bad_request", CLOSE),
         (Cause::HeaderTooLarge, 431, "limit", CLOSE),
         (Cause::TooManyHeaders, 431, "limit", CLOSE),
@@ -66,23 +36,12 @@ fn every_cause_has_the_outcome_of_the_contract() {
         (Cause::WebsocketIdle, 101, "websocket_idle", CLOSE),
         (Cause::Internal, 500, "internal", CLOSE),
     ];
-    assert_eq!(
-        table.map(|(cause, ..)| cause),
-        Cause::ALL,
-        "every cause is in the contract"
-    );
+    assert_eq!(table.map(|(cause, ..)| cause), Cause::ALL, "every cause is in the contract");
     for (cause, status, word, keep_client) in table {
         let outcome = cause.outcome();
         assert_eq!(outcome.status.as_u16(), status, "status of {cause:?}");
-        assert_eq!(
-            outcome.termination.as_str(),
-            word,
-            "termination of {cause:?}"
-        );
-        assert_eq!(
-            outcome.keep_client, keep_client,
-            "connection after {cause:?}"
-        );
+        assert_eq!(outcome.termination.as_str(), word, "termination of {cause:?}");
+        assert_eq!(outcome.keep_client, keep_client, "connection after {cause:?}");
         let retry_after = (status == 503).then_some(Duration::from_secs(2));
         assert_eq!(outcome.retry_after, retry_after, "Retry-After of {cause:?}");
         assert!(outcome.detail.ends_with('.'), "{cause:?} has a sentence");
@@ -92,9 +51,7 @@ fn every_cause_has_the_outcome_of_the_contract() {
 
 #[test]
 fn every_termination_has_its_own_word() {
-    let words: HashSet<_> = Termination::ALL
-        .iter()
-        .map(|termination| termination.as_str())
-        .collect();
+    let words: HashSet<_> =
+        Termination::ALL.iter().map(|termination| termination.as_str()).collect();
     assert_eq!(words.len(), Termination::ALL.len(), "no two alike");
 }

@@ -112,6 +112,9 @@ impl Answer {
         put("Content-Length", &self.body.len().to_string());
         put("Cache-Control", "no-store");
         put("X-Request-Id", id.to_str().unwrap_or_default());
+        if let Some(allow) = self.allow {
+            put("Allow", allow);
+        }
         put("Connection", "close");
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(b"\r\n");

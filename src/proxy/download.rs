@@ -47,20 +47,12 @@ impl Download {
     pub fn take(&mut self, input: &mut BytesMut, closed: bool) -> Result<Piece, Fault> {
         match &mut self.state {
             State::Length(left) => {
-                let take = usize::try_from(*left)
-                    .unwrap_or(usize::MAX)
-                    .min(input.len());
+                let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                 *left -= take as u64;
-                Ok(Piece {
-                    data: input.split_to(take).freeze(),
-                    complete: *left == 0,
-                })
+                Ok(Piece { data: input.split_to(take).freeze(), complete: *left == 0 })
             }
             State::Chunked(decoder) => take_chunks(decoder, input),
-            State::UntilClose => Ok(Piece {
-                data: input.split().freeze(),
-                complete: closed,
-            }),
+            State::UntilClose => Ok(Piece { data: input.split().freeze(), complete: closed }),
         }
     }
 
@@ -92,11 +84,7 @@ fn take_chunks(decoder: &mut Decoder, input: &mut BytesMut) -> Result<Piece, Fau
             Decoded::End => break true,
         }
     };
-    let data = if joined.is_empty() {
-        first
-    } else {
-        joined.freeze()
-    };
+    let data = if joined.is_empty() { first } else { joined.freeze() };
     Ok(Piece { data, complete })
 }
 
@@ -106,75 +94,30 @@ mod tests {
 
     fn take(framing: Framing, input: &[u8], closed: bool) -> (Vec<u8>, bool, usize) {
         let mut input = BytesMut::from(input);
-        let piece = Download::new(framing, true)
-            .take(&mut input, closed)
-            .expect("valid");
+        let piece = Download::new(framing, true).take(&mut input, closed).expect("valid");
         (piece.data.to_vec(), piece.complete, input.len())
     }
 
     #[test]
     fn each_framing_knows_its_end() {
         let cases = [
-            (
-                Framing::Length(5),
-                &b"hel"[..],
-                false,
-                (b"hel".to_vec(), false, 0),
-            ),
-            (
-                Framing::Length(5),
-                b"hello!",
-                false,
-                (b"hello".to_vec(), true, 1),
-            ),
+            (Framing::Length(5), &b"hel"[..], false, (b"hel".to_vec(), false, 0)),
+            (Framing::Length(5), b"hello!", false, (b"hello".to_vec(), true, 1)),
             (Framing::Length(0), b"", false, (vec![], true, 0)),
-            (
-                Framing::Chunked,
-                b"1\r\na\r\n1\r\nb\r\n",
-                false,
-                (b"ab".to_vec(), false, 0),
-            ),
-            (
-                Framing::Chunked,
-                b"1\r\na\r\n0\r\n\r\nx",
-                false,
-                (b"a".to_vec(), true, 1),
-            ),
-            (
-                Framing::UntilClose,
-                b"abc",
-                false,
-                (b"abc".to_vec(), false, 0),
-            ),
-            (
-                Framing::UntilClose,
-                b"abc",
-                true,
-                (b"abc".to_vec(), true, 0),
-            ),
+            (Framing::Chunked, b"1\r\na\r\n1\r\nb\r\n", false, (b"ab".to_vec(), false, 0)),
+            (Framing::Chunked, b"1\r\na\r\n0\r\n\r\nx", false, (b"a".to_vec(), true, 1)),
+            (Framing::UntilClose, b"abc", false, (b"abc".to_vec(), false, 0)),
+            (Framing::UntilClose, b"abc", true, (b"abc".to_vec(), true, 0)),
         ];
         for (framing, input, closed, expected) in cases {
-            assert_eq!(
-                take(framing, input, closed),
-                expected,
-                "{framing:?}, closed: {closed}"
-            );
+            assert_eq!(take(framing, input, closed), expected, "{framing:?}, closed: {closed}");
         }
     }
 
     #[test]
     fn a_connection_that_ends_its_body_is_not_reused() {
-        assert!(
-            Download::new(Framing::Length(1), true).leaves_reusable(),
-            "kept"
-        );
-        assert!(
-            !Download::new(Framing::Length(1), false).leaves_reusable(),
-            "announced close"
-        );
-        assert!(
-            !Download::new(Framing::UntilClose, true).leaves_reusable(),
-            "ended by close"
-        );
+        assert!(Download::new(Framing::Length(1), true).leaves_reusable(), "kept");
+        assert!(!Download::new(Framing::Length(1), false).leaves_reusable(), "announced close");
+        assert!(!Download::new(Framing::UntilClose, true).leaves_reusable(), "ended by close");
     }
 }

@@ -1,5 +1,12 @@
 //! The client's side of one request: Pingora's HTTP/1.1 and HTTP/2 sessions behind what the proxy needs of them.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Version};
@@ -7,28 +14,26 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession;
+use tokio::time::Instant;
 
 use crate::http1::chunked::{Decoded, Decoder};
-use crate::http1::request::{Framing, RequestHead};
-use crate::listener::ClientStream;
+use crate::http1::request::Framing;
+use crate::listener::{ClientStream, Head};
+use crate::net::deadline::Deadline;
 use crate::outcome::{BadRequest, Cause};
 
 /// The parts of a request head that a header map does not hold.
 #[derive(Debug)]
-pub enum Head {
-    Http1 {
-        raw: Bytes,
-        head: RequestHead,
-    },
-    Http2 {
-        target: Vec<u8>,
-        authority: Option<String>,
-        bodiless: bool,
-    },
+pub enum Line {
+    Http1(Head),
+    Http2 { target: Vec<u8>, authority: Option<String>, bodiless: bool },
 }
 
 /// Bytes of a later request that are kept while one is served; more stay with the client until it is their turn.
 const MAX_AHEAD: usize = 64 * 1024;
+
+/// Before a route is known, which has timeouts of its own.
+const DEFAULT_PATIENCE: Patience = Patience { each: Some(Duration::from_secs(60)), total: None };
 
 /// One request's client.
 pub struct Downstream {
@@ -39,6 +44,19 @@ pub struct Downstream {
     incoming: Incoming,
     /// Body bytes of the response written so far.
     sent: u64,
+    patience: Patience,
+    deadline: Deadline,
+    /// Counts what the client's socket took; HTTP/2 does not tell.
+    taken: Arc<AtomicU64>,
+}
+
+/// How long the client may take no byte that is written to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Without progress.
+    pub each: Option<Duration>,
+    /// Whatever progress there is.
+    pub total: Option<Instant>,
 }
 
 /// An HTTP/1.1 request body.
@@ -56,9 +74,15 @@ impl Downstream {
             session: Box::new(session),
             incoming: Incoming::Over,
             sent: 0,
+            patience: DEFAULT_PATIENCE,
+            deadline: Deadline::default(),
+            taken: Arc::default(),
         };
+        if let Some(stream) = client.stream() {
+            client.taken = stream.taken();
+        }
         if let Some(head) = client.stream().and_then(ClientStream::head) {
-            client.incoming = match head.framing {
+            client.incoming = match head.parts.framing {
                 Framing::Length(0) => Incoming::Over,
                 Framing::Length(length) => Incoming::Length(length),
                 Framing::Chunked => Incoming::Chunked(Decoder::default()),
@@ -67,28 +91,16 @@ impl Downstream {
         client
     }
 
-    /// What the engine kept of the head.
-    pub fn head(&self) -> Head {
-        if let (Some(session), Some(head)) = (
-            self.session.as_http1(),
-            self.stream().and_then(ClientStream::head),
-        ) {
-            return Head::Http1 {
-                raw: session.get_headers_raw_bytes(),
-                head,
-            };
+    /// The request line and what else of the head is not in its headers.
+    pub fn line(&self) -> Line {
+        if let Some(head) = self.stream().and_then(ClientStream::head) {
+            return Line::Http1(head);
         }
         let request = self.session.req_header();
-        Head::Http2 {
+        Line::Http2 {
             target: request.raw_path().to_vec(),
-            authority: request
-                .uri
-                .authority()
-                .map(|authority| authority.as_str().to_owned()),
-            bodiless: self
-                .session
-                .as_http2()
-                .is_none_or(|session| session.is_body_empty()),
+            authority: request.uri.authority().map(|authority| authority.as_str().to_owned()),
+            bodiless: self.session.as_http2().is_none_or(|session| session.is_body_empty()),
         }
     }
 
@@ -98,11 +110,6 @@ impl Downstream {
 
     pub fn method(&self) -> &Method {
         &self.session.req_header().method
-    }
-
-    /// The target as the client sent it, for the log; lossily where it is no text.
-    pub fn raw_target(&self) -> String {
-        String::from_utf8_lossy(self.session.req_header().raw_path()).into_owned()
     }
 
     pub fn version(&self) -> Version {
@@ -116,9 +123,7 @@ impl Downstream {
     pub fn set_host(&mut self, host: &str) -> Result<(), Cause> {
         let host = HeaderValue::from_str(host).map_err(|_| Cause::BadRequest(BadRequest::Host))?;
         let request = self.session.req_header_mut();
-        request
-            .insert_header(HOST, host)
-            .map_err(|_| Cause::BadRequest(BadRequest::Host))
+        request.insert_header(HOST, host).map_err(|_| Cause::BadRequest(BadRequest::Host))
     }
 
     /// Takes no other request on this connection.
@@ -137,11 +142,7 @@ impl Downstream {
     /// The client left, or broke the framing of its body.
     pub async fn body(&mut self) -> Result<Option<Bytes>, Cause> {
         if self.session.as_http1().is_none() {
-            return self
-                .session
-                .read_request_body()
-                .await
-                .map_err(|_| Cause::ClientClosed);
+            return self.session.read_request_body().await.map_err(|_| Cause::ClientClosed);
         }
         loop {
             match self.take_body()? {
@@ -192,57 +193,63 @@ impl Downstream {
         std::future::pending().await
     }
 
+    /// Sets how long the client may take for what is written from now on.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
     /// Writes a response head; it is sent with the next [`Self::flush`] at the latest.
     ///
     /// # Errors
-    /// The client left.
+    /// The client left, or takes nothing.
     pub async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Cause> {
         self.hold();
         if !matches!(self.incoming, Incoming::Over) && !head.status.is_informational() {
             // What is left of the body stands before the next request.
             self.close_after();
         }
-        let written = self.session.write_response_header(Box::new(head)).await;
-        written.map_err(|_| Cause::ClientClosed)
+        let Self { session, patience, deadline, taken, .. } = self;
+        let write = session.write_response_header(Box::new(head));
+        within(*patience, deadline, taken, write).await
     }
 
     /// Writes a piece of the response body; it is sent with the next [`Self::flush`] at the latest.
     ///
     /// # Errors
-    /// The client left.
+    /// The client left, or takes nothing.
     pub async fn write_body(&mut self, piece: Bytes) -> Result<(), Cause> {
         self.hold();
-        let length = piece.len() as u64;
-        let written = self.session.write_response_body(piece, false).await;
-        self.sent += length;
-        written.map_err(|_| Cause::ClientClosed)
+        self.sent += piece.len() as u64;
+        let Self { session, patience, deadline, taken, .. } = self;
+        let write = session.write_response_body(piece, false);
+        within(*patience, deadline, taken, write).await
     }
 
     /// Sends what was written.
     ///
     /// # Errors
-    /// The client left.
+    /// The client left, or takes nothing.
     pub async fn flush(&mut self) -> Result<(), Cause> {
-        match self.stream() {
-            Some(stream) => {
-                stream.release();
-                stream.flush().await.map_err(|_| Cause::ClientClosed)
-            }
-            // HTTP/2 sends by itself.
-            None => Ok(()),
-        }
+        let Self { session, patience, deadline, taken, .. } = self;
+        // HTTP/2 sends by itself.
+        let Some(stream) = session.as_http1().and_then(client_stream_of) else {
+            return Ok(());
+        };
+        stream.release();
+        within(*patience, deadline, taken, stream.flush()).await
     }
 
     /// Ends the response and sends what is left of it.
     ///
     /// # Errors
-    /// The client left.
+    /// The client left, or takes nothing.
     pub async fn finish(&mut self) -> Result<(), Cause> {
-        if let Some(stream) = self.stream() {
+        let Self { session, patience, deadline, taken, .. } = self;
+        if let Some(stream) = session.as_http1().and_then(client_stream_of) {
             stream.release();
         }
-        let finished = self.session.write_response_body(Bytes::new(), true).await;
-        finished.map_err(|_| Cause::ClientClosed)
+        let write = session.write_response_body(Bytes::new(), true);
+        within(*patience, deadline, taken, write).await
     }
 
     /// Breaks the response off, so that the client cannot take it for complete.
@@ -300,14 +307,42 @@ fn client_stream_of(session: &HttpSession) -> Option<&ClientStream> {
     session.stream().as_any().downcast_ref()
 }
 
+/// Waits for a write as long as the client takes bytes.
+async fn within<E>(
+    patience: Patience,
+    deadline: &mut Deadline,
+    taken: &AtomicU64,
+    write: impl Future<Output = Result<(), E>>,
+) -> Result<(), Cause> {
+    let mut write = pin!(write);
+    // Nearly every write is done at once and needs no clock.
+    if let Poll::Ready(written) = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+        return written.map_err(|_| Cause::ClientClosed);
+    }
+    loop {
+        let before = taken.load(Ordering::Relaxed);
+        let each = patience.each.and_then(|each| Instant::now().checked_add(each));
+        deadline.arm_at(each.into_iter().chain(patience.total).min());
+        tokio::select! {
+            biased;
+            written = &mut write => return written.map_err(|_| Cause::ClientClosed),
+            () = deadline.passed() => {}
+        }
+        if patience.total.is_some_and(|total| total <= Instant::now()) {
+            return Err(Cause::TotalTimeout);
+        }
+        if taken.load(Ordering::Relaxed) == before {
+            return Err(Cause::ClientWriteTimeout);
+        }
+    }
+}
+
 /// Takes what there is of a body with `left` bytes to come.
 fn take_length(left: &mut u64, input: &mut BytesMut) -> Decoded {
     if input.is_empty() {
         return Decoded::More;
     }
-    let take = usize::try_from(*left)
-        .unwrap_or(usize::MAX)
-        .min(input.len());
+    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
     *left -= take as u64;
     Decoded::Data(input.split_to(take).freeze())
 }
@@ -315,17 +350,4 @@ fn take_length(left: &mut u64, input: &mut BytesMut) -> Decoded {
 /// The engine's stream as ours, which it is: the listener made it.
 pub fn client_stream(stream: Stream) -> Option<Box<ClientStream>> {
     stream.into_any().downcast().ok()
-}
-
-/// The bytes of a request head that was refused, for the log: its method and target as far as they can be told.
-pub fn request_line(input: &[u8]) -> (String, String) {
-    let line = input
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let mut words = line
-        .split(|&byte| byte == b' ')
-        .map(|word| String::from_utf8_lossy(word.trim_ascii()));
-    let method = words.next().unwrap_or_default().into_owned();
-    (method, words.next().unwrap_or_default().into_owned())
 }

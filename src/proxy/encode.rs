@@ -1,7 +1,8 @@
 //! The request head that a worker gets.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap};
+use http::Version;
+use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use crate::client::Identity;
 use crate::client::strip::{self, Nominated};
@@ -44,12 +45,14 @@ pub fn request_head(
     head.put_slice(b" HTTP/1.1\r\n");
     put(&mut head, "host", host(headers, target).as_bytes());
     for (name, value) in headers {
-        let framing =
-            name == HOST || name == CONTENT_LENGTH || (name == EXPECT && !request.expects_continue);
-        if !framing && strip::keep(name, identity.from_trusted) && !nominated.contains(name) {
+        if is_passed_on(name, request)
+            && strip::keep(name, identity.from_trusted)
+            && !nominated.contains(name)
+        {
             put(&mut head, name.as_str(), value.as_bytes());
         }
     }
+    put_cookies(&mut head, headers, request.version);
     for (name, value) in identity.headers() {
         put(&mut head, name.as_str(), value.as_bytes());
     }
@@ -57,11 +60,7 @@ pub fn request_head(
         Body::None if has_empty_body(request, headers) => put(&mut head, "content-length", b"0"),
         Body::None => {}
         Body::Length(length) => {
-            put(
-                &mut head,
-                "content-length",
-                itoa::Buffer::new().format(length).as_bytes(),
-            );
+            put(&mut head, "content-length", itoa::Buffer::new().format(length).as_bytes());
         }
         Body::Chunked => put(&mut head, "transfer-encoding", b"chunked"),
     }
@@ -79,6 +78,22 @@ fn has_empty_body(request: &Request, headers: &HeaderMap) -> bool {
         || request.method == http::Method::POST
         || request.method == http::Method::PUT
         || request.method == http::Method::PATCH
+}
+
+/// Whether a header goes as it is; the others are written by themselves or not at all.
+fn is_passed_on(name: &HeaderName, request: &Request) -> bool {
+    let crumbled = name == COOKIE && request.version == Version::HTTP_2;
+    let answered = name == EXPECT && !request.expects_continue;
+    !(name == HOST || name == CONTENT_LENGTH || crumbled || answered)
+}
+
+/// HTTP/2 clients send cookies one by one; HTTP/1.1 has one line for all (RFC 9113 §8.2.3).
+fn put_cookies(head: &mut BytesMut, headers: &HeaderMap, version: Version) {
+    if version == Version::HTTP_2 && headers.contains_key(COOKIE) {
+        let crumbs: Vec<&[u8]> =
+            headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        put(head, COOKIE.as_str(), &crumbs.join(&b"; "[..]));
+    }
 }
 
 fn host(headers: &HeaderMap, target: &Target<'_>) -> String {

@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::header::HeaderMap;
-use http::{HeaderValue, Version};
+use http::{HeaderValue, Method, Version};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{Identity, Scheme, X_REQUEST_ID};
 use crate::listener::Connection;
 use crate::outcome::Cause;
+use crate::routing::path;
 use crate::telemetry::{self, TERMINATION_OK};
 use crate::upstream;
 
 use super::Shared;
+use super::downstream::Line;
 use super::request::Request;
 use super::snapshot::Snapshot;
 
@@ -47,6 +50,8 @@ pub struct Exchange {
     pub first_byte: Option<Duration>,
     pub request_body: u64,
     pub response_body: u64,
+    /// The status of the response whose head was written to the client.
+    pub sent_status: Option<u16>,
     pub error: Option<String>,
     end: Option<End>,
 }
@@ -87,16 +92,38 @@ impl Exchange {
             first_byte: None,
             request_body: 0,
             response_body: 0,
+            sent_status: None,
             error: None,
             end: None,
         }
     }
 
-    /// What the request line of a head that was refused said, as far as it could be told.
-    pub fn note_refused(&mut self, method: String, target: String) {
+    /// What the request line of a head that nobody took said, as far as it can be told.
+    pub fn note_unread(&mut self, input: &[u8]) {
         self.request_id = new_id();
-        self.method = method;
-        self.path = target;
+        let line = input.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let mut words = line.trim_ascii_end().splitn(3, |&byte| byte == b' ');
+        self.method = lossy(words.next());
+        self.note_target(words.next().unwrap_or_default());
+    }
+
+    /// What a request that was refused asked for.
+    pub fn note_refused(&mut self, line: &Line, method: &Method, version: Version) {
+        self.method = method.as_str().to_owned();
+        self.version = version_word(version);
+        match line {
+            Line::Http1(head) => {
+                let target = head.raw.get(head.parts.target.clone());
+                self.note_target(target.unwrap_or_default());
+            }
+            Line::Http2 { target, .. } => self.note_target(target),
+        }
+    }
+
+    fn note_target(&mut self, target: &[u8]) {
+        let (path, query) = path::split(target);
+        self.path = lossy(Some(path));
+        self.query = query.map(|query| lossy(Some(query)));
     }
 
     /// Who sent it.
@@ -110,33 +137,16 @@ impl Exchange {
 
     /// What it asks for.
     pub fn note_request(&mut self, request: &Request) {
-        self.note_line(
-            request.method.as_str(),
-            request.version,
-            request.path.clone(),
-        );
+        request.method.as_str().clone_into(&mut self.method);
+        self.version = version_word(request.version);
         self.host.clone_from(&request.host);
+        self.path.clone_from(&request.path);
         self.query.clone_from(&request.query);
-    }
-
-    /// What it asks for, where that was refused.
-    pub fn note_line(&mut self, method: &str, version: Version, path: String) {
-        method.clone_into(&mut self.method);
-        self.path = path;
-        self.version = match version {
-            Version::HTTP_2 => "2",
-            Version::HTTP_10 => "1.0",
-            _ => "1.1",
-        };
     }
 
     /// The app's answer, or one that the configuration gives, was sent whole.
     pub fn completed(&mut self, status: u16) {
-        self.end = Some(End {
-            status,
-            termination: TERMINATION_OK,
-            aborted: false,
-        });
+        self.end = Some(End { status, termination: TERMINATION_OK, aborted: false });
     }
 
     /// asgate answered for `cause`, or there was nobody left to answer.
@@ -149,37 +159,39 @@ impl Exchange {
         });
     }
 
-    /// The response was broken off after its head with `status` had been sent.
-    pub fn aborted(&mut self, status: u16, cause: Cause) {
-        let termination = cause.outcome().termination.as_str();
+    /// The response was broken off after its head had been sent.
+    pub fn aborted(&mut self, cause: Cause) {
+        let outcome = cause.outcome();
         self.end = Some(End {
-            status,
-            termination,
-            aborted: true,
+            status: self.sent_status.unwrap_or(outcome.status.as_u16()),
+            termination: outcome.termination.as_str(),
+            aborted: self.sent_status.is_some(),
         });
+    }
+
+    /// Cancelled when requests in flight have no more time.
+    pub fn cut(&self) -> CancellationToken {
+        self.shared.cut.clone()
     }
 
     /// The upgraded connection ended; `cause` tells what if not one of its sides ended it.
     pub fn tunnelled(&mut self, cause: Option<Cause>) {
         let termination =
             cause.map_or(TERMINATION_OK, |cause| cause.outcome().termination.as_str());
-        self.end = Some(End {
-            status: 101,
-            termination,
-            aborted: false,
-        });
+        self.end = Some(End { status: 101, termination, aborted: false });
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // Without an end it was cancelled: the only thing that cancels requests is the end of the stop's patience.
-        let stopping = Cause::Stopping.outcome();
-        let end = self.end.take().unwrap_or(End {
-            status: stopping.status.as_u16(),
-            termination: stopping.termination.as_str(),
-            aborted: true,
-        });
+        if self.end.is_none() {
+            // Only a panic, or the end of the process, leaves a request in the middle.
+            let panicking = std::thread::panicking();
+            self.aborted(if panicking { Cause::Internal } else { Cause::Stopping });
+        }
+        let Some(end) = self.end.take() else {
+            return;
+        };
         let route = self.route.and_then(|route| self.snapshot.routes.get(route));
         self.shared.telemetry.finish(&telemetry::Exchange {
             request_id: self.request_id.to_str().unwrap_or_default(),
@@ -214,6 +226,18 @@ impl Drop for Exchange {
             error: self.error.as_deref(),
         });
     }
+}
+
+fn version_word(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    }
+}
+
+fn lossy(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 
 /// A request id where there is no identity to take it from.

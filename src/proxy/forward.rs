@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
 use tokio::time::Instant;
 
 use crate::client::Identity;
 use crate::config::{Limits, Proxy, Timeouts};
-use crate::net::deadline::Deadline;
 use crate::outcome::{BadRequest, Cause};
 use crate::routing;
 use crate::telemetry::{ConnectResult, GaugeGuard};
 use crate::upstream::{Check, ConnectError, Connection, Slot, Worker};
 
-use super::downstream::Downstream;
+use super::downstream::{Downstream, Patience};
 use super::encode::{self, Target};
 use super::exchange::Exchange;
-use super::relay::{Broken, End, Relay, Seen};
+use super::relay::{Bounds, Broken, End, Relay};
 use super::request::{Body, Request};
 use super::response_head;
 use super::tunnel;
@@ -78,15 +79,12 @@ impl Forward<'_> {
         };
         exchange.upstream = Some(Arc::clone(upstream.pool.name()));
         let _in_flight: GaugeGuard = upstream.metrics.request();
-        let path = match routing::rewrite(&self.action.rewrite, &self.request.path) {
-            Ok(path) => path,
-            Err(_) => return Forwarded::Failed(client, Cause::BadRequest(BadRequest::Path)),
+        let Ok(path) = routing::rewrite(&self.action.rewrite, &self.request.path) else {
+            return Forwarded::Failed(client, Cause::BadRequest(BadRequest::Path));
         };
-        let total = self
-            .timeouts
-            .total
-            .and_then(|total| Instant::now().checked_add(total));
-        let mut deadline = Deadline::default();
+        let total = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
+        client.set_patience(Patience { each: self.timeouts.client_write, total });
+        let bounds = Bounds { phases: self.timeouts, total, cut: exchange.cut() };
         let mut tried: Vec<Arc<Worker>> = Vec::new();
         let mut last: Option<Attempt> = None;
         loop {
@@ -101,25 +99,16 @@ impl Forward<'_> {
             }
             exchange.attempts += 1;
             exchange.worker = Some(worker.identity().clone());
-            let way = Way {
-                slot: Arc::clone(&worker).acquire(),
-                path: &path,
-                total,
-                retry,
-            };
+            let slot = Arc::clone(&worker).acquire();
+            let way = Way { slot, path: &path, bounds: &bounds, retry };
             let attempt = match self.connection(&way, &mut client, exchange).await {
-                Ok(connection) => {
-                    match self
-                        .exchange(connection, way, client, &mut deadline, exchange)
-                        .await
-                    {
-                        Ok(forwarded) => return forwarded,
-                        Err((back, attempt)) => {
-                            client = back;
-                            attempt
-                        }
+                Ok(connection) => match self.attempt(connection, way, client, exchange).await {
+                    Ok(forwarded) => return forwarded,
+                    Err((back, attempt)) => {
+                        client = back;
+                        attempt
                     }
-                }
+                },
                 Err(attempt) => {
                     tried.push(worker);
                     attempt
@@ -139,23 +128,15 @@ impl Forward<'_> {
         client: &mut Downstream,
         exchange: &mut Exchange,
     ) -> Result<Connection, Attempt> {
-        let check = if self.request.is_replayable() {
-            Check::Notes
-        } else {
-            Check::Kernel
-        };
+        let check = if self.request.is_replayable() { Check::Notes } else { Check::Kernel };
         // After a stale connection the others are suspect too.
-        let kept = if way.retry == Some(Retry::Stale) {
-            None
-        } else {
-            way.slot.reuse(check)
-        };
+        let kept = if way.retry == Some(Retry::Stale) { None } else { way.slot.reuse(check) };
         if let Some(kept) = kept {
             exchange.connection_reused = Some(true);
             return Ok(kept);
         }
         exchange.connection_reused = Some(false);
-        let (limit, late) = self.connect_limit(way.total);
+        let (limit, late) = self.connect_limit(way.bounds.total);
         let begun = Instant::now();
         let connected = tokio::select! {
             biased;
@@ -164,12 +145,12 @@ impl Forward<'_> {
             cause = client.left(), if self.may_watch() => {
                 return Err(Attempt { cause, retry: None });
             }
+            () = way.bounds.cut.cancelled() => {
+                return Err(Attempt { cause: Cause::Stopping, retry: None });
+            }
         };
         exchange.connect = Some(begun.elapsed());
-        way.slot
-            .worker()
-            .metrics()
-            .connect_ended(result_of(&connected));
+        way.slot.worker().metrics().connect_ended(result_of(&connected));
         connected.map_err(|error| match error {
             ConnectError::TimedOut => Attempt {
                 cause: late,
@@ -177,10 +158,7 @@ impl Forward<'_> {
             },
             ConnectError::Failed(error) => {
                 exchange.error = Some(error.to_string());
-                Attempt {
-                    cause: Cause::UpstreamConnect,
-                    retry: Some(Retry::Connect),
-                }
+                Attempt { cause: Cause::UpstreamConnect, retry: Some(Retry::Connect) }
             }
         })
     }
@@ -200,12 +178,11 @@ impl Forward<'_> {
     }
 
     /// One exchange on `connection`. Hands the client back when it has got nothing yet.
-    async fn exchange(
+    async fn attempt(
         &self,
         connection: Connection,
         way: Way<'_>,
         mut client: Downstream,
-        deadline: &mut Deadline,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Attempt)> {
         let target = Target {
@@ -217,84 +194,74 @@ impl Forward<'_> {
         let head = match head {
             Ok(head) => head,
             Err(cause) => {
-                way.slot.park(connection);
+                way.slot.park(connection, Check::Notes);
                 return Err((client, Attempt { cause, retry: None }));
             }
         };
-        let mut upload = Upload::new(head, self.request.body, self.limits.body);
-        let mut seen = Seen::default();
-        let relay = Relay::new(
-            &mut client,
-            self.request,
-            self.timeouts,
-            way.total,
-            &mut upload,
-            &exchange.request_id,
-            deadline,
-            &mut seen,
-        );
-        let ended = relay.run(connection).await;
-        exchange.request_body = upload.taken();
-        exchange.response_body = client.sent();
-        exchange.first_byte = seen.first_byte;
-        match ended {
+        let relay = Relay {
+            client: &mut client,
+            request: self.request,
+            bounds: way.bounds,
+            upload: Upload::new(head, self.request.body, self.limits.body),
+            exchange,
+        };
+        match relay.run(connection).await {
             Ok(End::Complete(connection)) => {
+                let status = exchange.sent_status.unwrap_or_default();
                 if let Some(connection) = connection {
-                    way.slot.park(connection);
+                    way.slot.park(connection, self.check_after(status));
                 }
-                exchange.completed(seen.status.map_or(0, |status| status.as_u16()));
+                exchange.completed(status);
                 Ok(Forwarded::Done(client))
             }
             Ok(End::Upgraded(connection, head)) => {
-                let id = exchange.request_id.clone();
-                match response_head::switching(&head, &id) {
-                    Ok(head) => Ok(self
-                        .tunnel(client, connection, head, way.total, exchange)
-                        .await),
+                match response_head::switching(&head, &exchange.request_id) {
+                    Ok(head) => {
+                        Ok(self.tunnel(client, connection, head, way.bounds, exchange).await)
+                    }
                     Err(cause) => Err((client, Attempt { cause, retry: None })),
                 }
             }
-            Err(broken) => self.broken(broken, &seen, client, exchange).await,
+            Err(broken) => self.broken(broken, client, exchange).await,
         }
+    }
+
+    /// How surely a connection must be quiet after a response with `status`. One without a body may be followed by a
+    /// body all the same, which the next client would get for an answer.
+    fn check_after(&self, status: u16) -> Check {
+        let bodiless = self.request.method == Method::HEAD || status == 204 || status == 304;
+        if bodiless { Check::Kernel } else { Check::Notes }
     }
 
     /// What to do about an exchange that went wrong: break the response off, or tell the client, or try again.
     async fn broken(
         &self,
         broken: Broken,
-        seen: &Seen,
         client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Attempt)> {
         if let Some(error) = broken.error {
             exchange.error = Some(error.to_string());
         }
-        if let Some(status) = seen.status {
-            exchange.aborted(status.as_u16(), broken.cause);
+        if exchange.sent_status.is_some() {
+            exchange.aborted(broken.cause);
             client.abort().await;
             return Ok(Forwarded::Gone);
         }
-        let retry = (broken.unanswered
-            && exchange.connection_reused == Some(true)
-            && self.request.is_replayable())
-        .then_some(Retry::Stale);
-        Err((
-            client,
-            Attempt {
-                cause: broken.cause,
-                retry,
-            },
-        ))
+        let stale = broken.unanswered && exchange.connection_reused == Some(true);
+        let retry = (stale && self.request.is_replayable()).then_some(Retry::Stale);
+        Err((client, Attempt { cause: broken.cause, retry }))
     }
 
     async fn tunnel(
         &self,
         mut client: Downstream,
         connection: Connection,
-        head: pingora::http::ResponseHeader,
-        total: Option<Instant>,
+        head: ResponseHeader,
+        bounds: &Bounds<'_>,
         exchange: &mut Exchange,
     ) -> Forwarded {
+        exchange.sent_status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
         let switched = match client.write_head(head).await {
             Ok(()) => client.flush().await,
             Err(cause) => Err(cause),
@@ -303,7 +270,7 @@ impl Forward<'_> {
             (Ok(()), Some(stream)) => stream,
             (switched, _) => {
                 connection.close();
-                exchange.aborted(101, switched.err().unwrap_or(Cause::Internal));
+                exchange.aborted(switched.err().unwrap_or(Cause::Internal));
                 return Forwarded::Gone;
             }
         };
@@ -311,14 +278,8 @@ impl Forward<'_> {
         let (worker_stream, worker_read_ahead, _counted) = connection.into_parts();
         let traffic = tunnel::run(
             tunnel::Side { stream, read_ahead },
-            tunnel::Side {
-                stream: worker_stream,
-                read_ahead: worker_read_ahead,
-            },
-            tunnel::Limits {
-                idle: self.timeouts.websocket_idle,
-                total,
-            },
+            tunnel::Side { stream: worker_stream, read_ahead: worker_read_ahead },
+            bounds,
         )
         .await;
         exchange.request_body = traffic.from_client;
@@ -332,7 +293,7 @@ impl Forward<'_> {
 struct Way<'a> {
     slot: Slot,
     path: &'a str,
-    total: Option<Instant>,
+    bounds: &'a Bounds<'a>,
     /// Why it is not the first.
     retry: Option<Retry>,
 }

@@ -28,9 +28,7 @@ pub async fn serve_local<R: Respond>(
     stream: ClientStream,
     shutdown: ShutdownWatch,
 ) {
-    Arc::new(Local(respond))
-        .process_new(Box::new(stream), &shutdown)
-        .await;
+    Arc::new(Local(respond)).process_new(Box::new(stream), &shutdown).await;
 }
 
 struct Local<R>(Arc<R>);

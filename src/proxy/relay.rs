@@ -4,22 +4,23 @@
 //! the client sends bytes or leaves, a deadline passes.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, Version};
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Timeouts;
-use crate::http1::response::{self, ResponseHead};
+use crate::http1::response::{self, Framing, ResponseHead};
 use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
 use crate::upstream::Connection;
 
 use super::download::{Download, Piece};
 use super::downstream::Downstream;
+use super::exchange::Exchange;
 use super::request::Request;
 use super::response_head;
 use super::upload::Upload;
@@ -42,31 +43,30 @@ pub struct Broken {
     pub error: Option<std::io::Error>,
 }
 
-/// What was seen on the way, whatever the end.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// The status sent to the client, once its head is.
-    pub status: Option<StatusCode>,
-    /// From the first byte sent to the worker to the head of its response.
-    pub first_byte: Option<Duration>,
+/// By when a request must have come how far.
+#[derive(Debug, Clone)]
+pub struct Bounds<'a> {
+    pub phases: &'a Timeouts,
+    /// When all of it must be over.
+    pub total: Option<Instant>,
+    /// Cancelled when requests in flight have no more time.
+    pub cut: CancellationToken,
 }
 
 /// One exchange in progress.
 pub struct Relay<'a> {
     pub client: &'a mut Downstream,
     pub request: &'a Request,
-    pub timeouts: &'a Timeouts,
-    /// When the whole exchange must be over.
-    pub total: Option<Instant>,
-    pub upload: &'a mut Upload,
-    pub request_id: &'a http::HeaderValue,
-    pub deadline: &'a mut Deadline,
-    pub seen: &'a mut Seen,
-    progress: Progress,
+    pub bounds: &'a Bounds<'a>,
+    pub upload: Upload,
+    /// Where what happens is written down.
+    pub exchange: &'a mut Exchange,
 }
 
-/// What the deadline is set by.
-struct Progress {
+/// An exchange under way.
+struct Running<'a> {
+    relay: Relay<'a>,
+    deadline: Deadline,
     begun: Instant,
     /// The last time a byte moved to or from the worker, or came from the client.
     moved: Instant,
@@ -75,7 +75,11 @@ struct Progress {
     response: Response,
 }
 
+/// How far the response is.
 enum Response {
+    /// Not a byte of it has come.
+    Nothing,
+    /// No final head has come.
     Awaited,
     Body(Download),
 }
@@ -86,6 +90,7 @@ enum Event {
     Received(std::io::Result<usize>),
     Body(Result<Option<Bytes>, Cause>),
     Late,
+    Cut,
 }
 
 /// What a batch of received bytes led to.
@@ -98,44 +103,19 @@ enum Step {
     Upgraded(Box<ResponseHead>),
 }
 
-impl<'a> Relay<'a> {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one exchange, named at its one call"
-    )]
-    pub fn new(
-        client: &'a mut Downstream,
-        request: &'a Request,
-        timeouts: &'a Timeouts,
-        total: Option<Instant>,
-        upload: &'a mut Upload,
-        request_id: &'a http::HeaderValue,
-        deadline: &'a mut Deadline,
-        seen: &'a mut Seen,
-    ) -> Self {
+impl Relay<'_> {
+    /// Carries the exchange out on `connection`, which is closed unless it is given back.
+    pub async fn run(self, mut connection: Connection) -> Result<End, Broken> {
         let now = Instant::now();
-        let progress = Progress {
+        let running = Running {
+            deadline: Deadline::default(),
             begun: now,
             moved: now,
-            awaiting_continue: request.expects_continue,
-            response: Response::Awaited,
+            awaiting_continue: self.request.expects_continue,
+            response: Response::Nothing,
+            relay: self,
         };
-        Self {
-            client,
-            request,
-            timeouts,
-            total,
-            upload,
-            request_id,
-            deadline,
-            seen,
-            progress,
-        }
-    }
-
-    /// Carries the exchange out on `connection`, which is closed unless it is given back.
-    pub async fn run(mut self, mut connection: Connection) -> Result<End, Broken> {
-        match self.exchange(&mut connection).await {
+        match running.carry(&mut connection).await {
             Ok(Step::Upgraded(head)) => Ok(End::Upgraded(connection, head)),
             Ok(Step::Complete { reusable: true }) => Ok(End::Complete(Some(connection))),
             Ok(_) => {
@@ -148,55 +128,65 @@ impl<'a> Relay<'a> {
             }
         }
     }
+}
 
-    async fn exchange(&mut self, connection: &mut Connection) -> Result<Step, Broken> {
+impl Running<'_> {
+    async fn carry(mut self, connection: &mut Connection) -> Result<Step, Broken> {
+        let cut = self.relay.bounds.cut.clone();
+        let mut cut = pin!(cut.cancelled());
         loop {
-            let step = match self.next(connection).await {
-                Event::Sent(Ok(sent)) => {
-                    self.upload.advance(sent);
-                    self.progress.moved = Instant::now();
-                    Step::Continue
-                }
-                Event::Sent(Err(_)) => {
-                    // It may have answered before it closed: what it said is still to be read.
-                    self.upload.give_up();
-                    Step::Continue
-                }
-                Event::Received(Ok(1..)) => {
-                    self.progress.moved = Instant::now();
-                    self.received(connection).await.map_err(Broken::from)?
-                }
-                Event::Received(ended) => self.worker_ended(connection, ended.err()).await?,
-                Event::Body(Ok(Some(piece))) => {
-                    // It does not wait for leave, or no longer.
-                    self.progress.awaiting_continue = false;
-                    self.progress.moved = Instant::now();
-                    self.upload.push(&piece)?;
-                    Step::Continue
-                }
-                Event::Body(Ok(None)) => {
-                    self.progress.moved = Instant::now();
-                    self.upload.end();
-                    Step::Continue
-                }
-                Event::Body(Err(cause)) => return Err(cause.into()),
-                Event::Late => return Err(self.phase().1.into()),
-            };
+            let event = self.next(connection, cut.as_mut()).await;
+            let step = self.handle(event, connection).await?;
             if !matches!(step, Step::Continue) {
                 return Ok(step);
             }
         }
     }
 
+    async fn handle(&mut self, event: Event, connection: &mut Connection) -> Result<Step, Broken> {
+        match event {
+            Event::Sent(Ok(sent)) => {
+                self.relay.upload.advance(sent);
+                self.moved = Instant::now();
+            }
+            // It may have answered before it closed: what it said is still to be read.
+            Event::Sent(Err(_)) => self.relay.upload.give_up(),
+            Event::Received(Ok(1..)) => {
+                self.moved = Instant::now();
+                return self.received(connection).await.map_err(Broken::from);
+            }
+            Event::Received(ended) => return self.worker_ended(connection, ended.err()).await,
+            Event::Body(Ok(piece)) => {
+                self.moved = Instant::now();
+                // It does not wait for leave, or no longer.
+                self.awaiting_continue = false;
+                self.take_body(piece)?;
+            }
+            Event::Body(Err(cause)) => return Err(cause.into()),
+            Event::Late => return Err(self.phase().1.into()),
+            Event::Cut => return Err(Cause::Stopping.into()),
+        }
+        Ok(Step::Continue)
+    }
+
+    fn take_body(&mut self, piece: Option<Bytes>) -> Result<(), Cause> {
+        let Relay { upload, exchange, .. } = &mut self.relay;
+        let Some(piece) = piece else {
+            upload.end();
+            return Ok(());
+        };
+        exchange.request_body += piece.len() as u64;
+        upload.push(&piece)
+    }
+
     /// Waits for whatever comes next.
-    async fn next(&mut self, connection: &mut Connection) -> Event {
+    async fn next(
+        &mut self,
+        connection: &mut Connection,
+        mut cut: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> Event {
         self.deadline.arm_at(self.phase().0);
-        let Self {
-            client,
-            upload,
-            deadline,
-            ..
-        } = self;
+        let Self { relay: Relay { client, upload, .. }, deadline, .. } = self;
         let (wants_body, is_over) = (upload.wants_body(), upload.is_over());
         let mut from_client = pin!(async move {
             match (wants_body, is_over) {
@@ -218,28 +208,26 @@ impl<'a> Relay<'a> {
             if let Poll::Ready(body) = from_client.as_mut().poll(cx) {
                 return Poll::Ready(Event::Body(body));
             }
-            deadline.poll(cx).map(|()| Event::Late)
+            if deadline.poll(cx).is_ready() {
+                return Poll::Ready(Event::Late);
+            }
+            cut.as_mut().poll(cx).map(|()| Event::Cut)
         })
         .await
     }
 
     /// The deadline of the phase the exchange is in, and what it means when it passes.
     fn phase(&self) -> (Option<Instant>, Cause) {
-        let Progress {
-            moved,
-            awaiting_continue,
-            ref response,
-            ..
-        } = self.progress;
-        let (after, cause) = match response {
-            _ if self.upload.wants_body() && !awaiting_continue => {
-                (self.timeouts.request_body, Cause::BodyTimeout)
+        let Bounds { phases, total, .. } = *self.relay.bounds;
+        let (after, cause) = match self.response {
+            _ if self.relay.upload.wants_body() && !self.awaiting_continue => {
+                (phases.request_body, Cause::BodyTimeout)
             }
-            Response::Awaited => (self.timeouts.first_byte, Cause::FirstByteTimeout),
-            Response::Body(_) => (self.timeouts.idle, Cause::IdleTimeout),
+            Response::Nothing | Response::Awaited => (phases.first_byte, Cause::FirstByteTimeout),
+            Response::Body(_) => (phases.idle, Cause::IdleTimeout),
         };
-        let at = after.and_then(|after| moved.checked_add(after));
-        match (at, self.total) {
+        let at = after.and_then(|after| self.moved.checked_add(after));
+        match (at, total) {
             (Some(at), Some(total)) if total < at => (Some(total), Cause::TotalTimeout),
             (None, Some(total)) => (Some(total), Cause::TotalTimeout),
             (at, _) => (at, cause),
@@ -248,15 +236,18 @@ impl<'a> Relay<'a> {
 
     /// Passes on what was received.
     async fn received(&mut self, connection: &mut Connection) -> Result<Step, Cause> {
-        while matches!(self.progress.response, Response::Awaited) {
+        if let Response::Nothing = self.response {
+            self.response = Response::Awaited;
+        }
+        while let Response::Awaited = self.response {
             let parsed = response::parse(connection.input()).map_err(|_| Cause::UpstreamInvalid)?;
             let Some((head, length)) = parsed else {
                 return Ok(Step::Continue);
             };
             let _ = connection.input().split_to(length);
             match head.status {
-                StatusCode::SWITCHING_PROTOCOLS if self.request.websocket => {
-                    self.seen.first_byte = Some(self.progress.begun.elapsed());
+                StatusCode::SWITCHING_PROTOCOLS if self.relay.request.websocket => {
+                    self.relay.exchange.first_byte = Some(self.begun.elapsed());
                     return Ok(Step::Upgraded(Box::new(head)));
                 }
                 StatusCode::SWITCHING_PROTOCOLS => return Err(Cause::UpstreamInvalid),
@@ -270,31 +261,30 @@ impl<'a> Relay<'a> {
     /// Passes a 1xx response on (RFC 9110 §15.2). HTTP/1.0 has none, and Pingora's HTTP/2 sends none.
     async fn inform(&mut self, head: ResponseHead) -> Result<(), Cause> {
         if head.status == StatusCode::CONTINUE {
-            self.progress.awaiting_continue = false;
+            self.awaiting_continue = false;
+            self.moved = Instant::now();
         }
-        if self.request.version != Version::HTTP_11 {
+        if self.relay.request.version != Version::HTTP_11 {
             return Ok(());
         }
-        let head = response_head::informational(&head)?;
-        self.write(async |client| {
-            client.write_head(head).await?;
-            client.flush().await
-        })
-        .await
+        let client = &mut *self.relay.client;
+        client.write_head(response_head::informational(&head)?).await?;
+        client.flush().await
     }
 
     async fn begin_response(&mut self, head: ResponseHead) -> Result<(), Cause> {
-        let framing = head
-            .framing(&self.request.method)
-            .map_err(|_| Cause::UpstreamInvalid)?;
-        let download = Download::new(framing, head.keep_alive);
-        let status = head.status;
-        let head = response_head::last(head, self.request, framing, self.request_id)?;
-        self.seen.first_byte = Some(self.progress.begun.elapsed());
-        self.seen.status = Some(status);
-        self.progress.response = Response::Body(download);
-        self.write(async |client| client.write_head(head).await)
-            .await
+        let Relay { client, request, exchange, .. } = &mut self.relay;
+        let framing = head.framing(&request.method).map_err(|_| Cause::UpstreamInvalid)?;
+        self.response = Response::Body(Download::new(framing, head.keep_alive));
+        let status = head.status.as_u16();
+        let head = response_head::last(head, request, framing, &exchange.request_id)?;
+        if request.version == Version::HTTP_10 && !matches!(framing, Framing::Length(_)) {
+            // The end of the connection is the end of the body.
+            client.close_after();
+        }
+        exchange.first_byte = Some(self.begun.elapsed());
+        exchange.sent_status = Some(status);
+        client.write_head(head).await
     }
 
     /// Passes on the body as far as it was received; `closed`: the worker will send no more.
@@ -303,32 +293,26 @@ impl<'a> Relay<'a> {
         connection: &mut Connection,
         closed: bool,
     ) -> Result<Step, Cause> {
-        let Response::Body(download) = &mut self.progress.response else {
+        let Response::Body(download) = &mut self.response else {
             return Ok(Step::Continue);
         };
+        let Relay { client, exchange, upload, .. } = &mut self.relay;
         let Ok(Piece { data, complete }) = download.take(connection.input(), closed) else {
             // The head may wait for its body: it goes before the connection breaks off.
-            self.write(async |client| client.flush().await).await?;
+            client.flush().await?;
             return Err(Cause::UpstreamInvalid);
         };
-        let reusable = download.leaves_reusable() && !closed && connection.input().is_empty();
-        self.write(async |client| {
-            if !data.is_empty() {
-                client.write_body(data).await?;
-            }
-            if complete {
-                client.finish().await
-            } else {
-                client.flush().await
-            }
-        })
-        .await?;
+        if !data.is_empty() {
+            exchange.response_body += data.len() as u64;
+            client.write_body(data).await?;
+        }
         if !complete {
+            client.flush().await?;
             return Ok(Step::Continue);
         }
-        Ok(Step::Complete {
-            reusable: reusable && self.upload.is_sent(),
-        })
+        client.finish().await?;
+        let clean = !closed && connection.input().is_empty() && upload.is_sent();
+        Ok(Step::Complete { reusable: clean && download.leaves_reusable() })
     }
 
     /// The worker closed its side, or reset the connection.
@@ -337,52 +321,20 @@ impl<'a> Relay<'a> {
         connection: &mut Connection,
         error: Option<std::io::Error>,
     ) -> Result<Step, Broken> {
-        let clean = error.is_none();
-        match &self.progress.response {
-            Response::Awaited => Err(Broken {
-                cause: Cause::UpstreamClosed,
-                unanswered: connection.input().is_empty(),
-                error,
-            }),
-            Response::Body(download) if clean && download.ends_with_connection() => self
-                .pass_body_on(connection, true)
-                .await
-                .map_err(Broken::from),
-            Response::Body(_) => Err(Broken {
-                cause: Cause::UpstreamClosed,
-                unanswered: false,
-                error,
-            }),
-        }
-    }
-
-    /// Writes to the client within its deadline.
-    async fn write<F>(&mut self, write: F) -> Result<(), Cause>
-    where
-        F: AsyncFnOnce(&mut Downstream) -> Result<(), Cause>,
-    {
-        let limit = self.timeouts.client_write;
-        let at = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let (at, cause) = match (at, self.total) {
-            (Some(at), Some(total)) if total < at => (Some(total), Cause::TotalTimeout),
-            (None, Some(total)) => (Some(total), Cause::TotalTimeout),
-            (at, _) => (at, Cause::ClientWriteTimeout),
-        };
-        self.deadline.arm_at(at);
-        tokio::select! {
-            biased;
-            written = write(self.client) => written,
-            () = self.deadline.passed() => Err(cause),
+        match &self.response {
+            Response::Body(download) if error.is_none() && download.ends_with_connection() => {
+                self.pass_body_on(connection, true).await.map_err(Broken::from)
+            }
+            Response::Nothing => {
+                Err(Broken { cause: Cause::UpstreamClosed, unanswered: true, error })
+            }
+            _ => Err(Broken { cause: Cause::UpstreamClosed, unanswered: false, error }),
         }
     }
 }
 
 impl From<Cause> for Broken {
     fn from(cause: Cause) -> Self {
-        Self {
-            cause,
-            unanswered: false,
-            error: None,
-        }
+        Self { cause, unanswered: false, error: None }
     }
 }

@@ -7,10 +7,11 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, UPG
 use http::{Method, Version};
 
 use crate::http1::request::Framing;
+use crate::listener::Head;
 use crate::outcome::{BadRequest, Cause};
 use crate::routing::{self, host, path};
 
-use super::downstream::{Downstream, Head};
+use super::downstream::{Downstream, Line};
 
 /// How the body is framed on its way to the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,73 +50,42 @@ impl Request {
     /// # Errors
     /// The [`Cause`] to answer it with.
     pub fn read(client: &mut Downstream) -> Result<Self, Cause> {
-        match client.head() {
-            Head::Http1 { raw, head } => {
-                let target = raw.get(head.target.clone()).unwrap_or_default().to_vec();
-                let host = head
-                    .host
-                    .and_then(|range| raw.get(range))
-                    .unwrap_or_default()
-                    .to_vec();
-                let body = match head.framing {
+        match client.line() {
+            Line::Http1(Head { raw, parts }) => {
+                let part = |range| raw.get(range).unwrap_or_default();
+                let body = match parts.framing {
                     Framing::Length(0) => Body::None,
                     Framing::Length(length) => Body::Length(length),
                     Framing::Chunked => Body::Chunked,
                 };
-                Self::check(
-                    client.headers(),
-                    client.method(),
-                    client.version(),
-                    &target,
-                    &host,
-                    body,
-                )
-                .map(|request| Self {
+                let target = part(parts.target);
+                let host = parts.host.map(part).unwrap_or_default();
+                Self::check(client, target, host, body).map(|request| Self {
                     head_size: raw.len(),
-                    lines: head.lines,
+                    lines: parts.lines,
                     ..request
                 })
             }
-            Head::Http2 {
-                target,
-                authority,
-                bodiless,
-            } => {
+            Line::Http2 { target, authority, bodiless } => {
                 if let Some(authority) = &authority {
                     client.set_host(authority)?;
                 }
-                let headers = client.headers();
-                let host = headers
-                    .get(HOST)
-                    .map(HeaderValue::as_bytes)
-                    .unwrap_or_default()
-                    .to_vec();
-                let body = match declared_length(headers)? {
+                let host = client.headers().get(HOST).cloned();
+                let body = match declared_length(client.headers())? {
                     _ if bodiless => Body::None,
                     Some(length) => Body::Length(length),
                     None => Body::Chunked,
                 };
-                Self::check(
-                    headers,
-                    client.method(),
-                    client.version(),
-                    &target,
-                    &host,
-                    body,
-                )
+                let host = host.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
+                Self::check(client, &target, host, body)
             }
         }
     }
 
-    fn check(
-        headers: &HeaderMap,
-        method: &Method,
-        version: Version,
-        target: &[u8],
-        host: &[u8],
-        body: Body,
-    ) -> Result<Self, Cause> {
-        if method == Method::CONNECT || method == Method::TRACE {
+    fn check(client: &Downstream, target: &[u8], host: &[u8], body: Body) -> Result<Self, Cause> {
+        let (headers, method) = (client.headers(), client.method());
+        let version = client.version();
+        if *method == Method::CONNECT || *method == Method::TRACE {
             return Err(Cause::MethodRefused);
         }
         let named = match host {
@@ -179,10 +149,7 @@ fn origin_form<'a>(target: &'a [u8], host: &[u8]) -> Result<&'a [u8], Cause> {
     let rest = scheme(b"http://")
         .or_else(|| scheme(b"https://"))
         .ok_or(Cause::BadRequest(BadRequest::Path))?;
-    let end = rest
-        .iter()
-        .position(|byte| b"/?".contains(byte))
-        .unwrap_or(rest.len());
+    let end = rest.iter().position(|byte| b"/?".contains(byte)).unwrap_or(rest.len());
     let (authority, origin) = rest.split_at(end);
     if !authority.eq_ignore_ascii_case(host) {
         return Err(Cause::BadRequest(BadRequest::Host));
@@ -200,10 +167,7 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, Cause> {
     let Some(value) = values.next() else {
         return Ok(None);
     };
-    let digits = value
-        .to_str()
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match (digits.and_then(|text| text.parse().ok()), values.next()) {
         (Some(length), None) => Ok(Some(length)),
         _ => Err(Cause::BadRequest(BadRequest::Framing)),
@@ -214,10 +178,7 @@ fn is_websocket(headers: &HeaderMap, method: &Method, version: Version) -> bool 
     method == Method::GET
         && version == Version::HTTP_11
         && has_token(headers.get(UPGRADE), b"websocket")
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .any(|value| has_token(Some(value), b"upgrade"))
+        && headers.get_all(CONNECTION).iter().any(|value| has_token(Some(value), b"upgrade"))
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {
@@ -244,21 +205,9 @@ mod tests {
             (b"/a?b", b"h", Ok(b"/a?b")),
             (b"http://H:80/a?b", b"h:80", Ok(b"/a?b")),
             (b"HTTPS://h", b"h", Ok(b"/")),
-            (
-                b"http://h?q",
-                b"h",
-                Err(Cause::BadRequest(BadRequest::Path)),
-            ),
-            (
-                b"http://other/a",
-                b"h",
-                Err(Cause::BadRequest(BadRequest::Host)),
-            ),
-            (
-                b"http://u@h/a",
-                b"h",
-                Err(Cause::BadRequest(BadRequest::Host)),
-            ),
+            (b"http://h?q", b"h", Err(Cause::BadRequest(BadRequest::Path))),
+            (b"http://other/a", b"h", Err(Cause::BadRequest(BadRequest::Host))),
+            (b"http://u@h/a", b"h", Err(Cause::BadRequest(BadRequest::Host))),
             (b"ftp://h/a", b"h", Err(Cause::BadRequest(BadRequest::Path))),
             (b"*", b"h", Err(Cause::BadRequest(BadRequest::Path))),
             (b"h:80", b"h:80", Err(Cause::BadRequest(BadRequest::Path))),

@@ -28,9 +28,7 @@ pub fn last(
     match (framing, length) {
         // A 204 has no length to tell (RFC 9110 §8.6); a HEAD or 304 tells the one it would have had.
         (Framing::Length(_), Some(length)) if status != StatusCode::NO_CONTENT => {
-            response
-                .insert_header(CONTENT_LENGTH, length)
-                .map_err(invalid)?;
+            response.insert_header(CONTENT_LENGTH, length).map_err(invalid)?;
         }
         (Framing::Chunked | Framing::UntilClose, _) if request.version == Version::HTTP_11 => {
             response
@@ -40,9 +38,7 @@ pub fn last(
         // HTTP/1.0 bodies end with their connection, HTTP/2 bodies with their stream.
         _ => {}
     }
-    response
-        .insert_header(X_REQUEST_ID.clone(), request_id.clone())
-        .map_err(invalid)?;
+    response.insert_header(X_REQUEST_ID.clone(), request_id.clone()).map_err(invalid)?;
     Ok(response)
 }
 
@@ -61,15 +57,9 @@ pub fn informational(head: &ResponseHead) -> Result<ResponseHeader, Cause> {
 pub fn switching(head: &ResponseHead, request_id: &HeaderValue) -> Result<ResponseHeader, Cause> {
     let mut response = copy(head.status, &head.headers)?;
     let invalid = |_| Cause::UpstreamInvalid;
-    response
-        .insert_header(http::header::CONNECTION, "Upgrade")
-        .map_err(invalid)?;
-    response
-        .insert_header(http::header::UPGRADE, "websocket")
-        .map_err(invalid)?;
-    response
-        .insert_header(X_REQUEST_ID.clone(), request_id.clone())
-        .map_err(invalid)?;
+    response.insert_header(http::header::CONNECTION, "Upgrade").map_err(invalid)?;
+    response.insert_header(http::header::UPGRADE, "websocket").map_err(invalid)?;
+    response.insert_header(X_REQUEST_ID.clone(), request_id.clone()).map_err(invalid)?;
     Ok(response)
 }
 

@@ -1,6 +1,7 @@
 //! An upgraded connection: bytes both ways until one side ends it or it is idle for too long.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,6 +11,8 @@ use tokio::time::{Instant, timeout};
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
+
+use super::relay::Bounds;
 
 /// Read at once in either direction.
 const READ_SIZE: usize = 16 * 1024;
@@ -37,53 +40,25 @@ enum First {
     Nothing(Cause),
 }
 
-/// When the tunnel must end.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Without a byte in either direction.
-    pub idle: Option<Duration>,
-    /// Whatever moves.
-    pub total: Option<Instant>,
-}
-
 /// Moves bytes until both directions are at their end. The end of one side is passed on to the other as FIN.
-pub async fn run(client: Side, worker: Side, limits: Limits) -> Traffic {
+pub async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
     let (client_read, client_write) = tokio::io::split(client.stream);
     let (worker_read, worker_write) = tokio::io::split(worker.stream);
     let moved = Moved::new();
-    let mut up = std::pin::pin!(copy(
-        client_read,
-        worker_write,
-        client.read_ahead,
-        &moved.up
-    ));
-    let mut down = std::pin::pin!(copy(
-        worker_read,
-        client_write,
-        worker.read_ahead,
-        &moved.down
-    ));
+    let mut up = pin!(copy(client_read, worker_write, client.read_ahead, &moved.up));
+    let mut down = pin!(copy(worker_read, client_write, worker.read_ahead, &moved.down));
     let first = tokio::select! {
         _ = &mut up => First::FromClient,
         _ = &mut down => First::ToClient,
-        cause = expiry(&moved, limits) => First::Nothing(cause),
+        cause = expiry(&moved, bounds) => First::Nothing(cause),
+        () = bounds.cut.cancelled() => First::Nothing(Cause::Stopping),
     };
     let cause = match first {
-        First::FromClient => timeout(CLOSING, down)
-            .await
-            .err()
-            .map(|_| Cause::ClientClosed),
-        First::ToClient => timeout(CLOSING, up)
-            .await
-            .err()
-            .map(|_| Cause::UpstreamClosed),
+        First::FromClient => timeout(CLOSING, down).await.err().map(|_| Cause::ClientClosed),
+        First::ToClient => timeout(CLOSING, up).await.err().map(|_| Cause::UpstreamClosed),
         First::Nothing(cause) => Some(cause),
     };
-    Traffic {
-        from_client: moved.up.bytes(),
-        to_client: moved.down.bytes(),
-        cause,
-    }
+    Traffic { from_client: moved.up.bytes(), to_client: moved.down.bytes(), cause }
 }
 
 /// Copies until `from` ends, in order or not, then ends `to`.
@@ -117,22 +92,18 @@ async fn copy_all(
 }
 
 /// Waits until nothing has moved for the idle limit, or the total is over.
-async fn expiry(moved: &Moved, limits: Limits) -> Cause {
+async fn expiry(moved: &Moved, bounds: &Bounds<'_>) -> Cause {
+    let idle = bounds.phases.websocket_idle;
     let mut deadline = Deadline::default();
     loop {
-        let quiet_until = limits.idle.and_then(|idle| moved.last().checked_add(idle));
-        let (at, cause) = match (quiet_until, limits.total) {
-            (Some(at), Some(total)) if total < at => (Some(total), Cause::TotalTimeout),
-            (None, Some(total)) => (Some(total), Cause::TotalTimeout),
-            (at, _) => (at, Cause::WebsocketIdle),
-        };
-        deadline.arm_at(at);
+        let quiet_until = idle.and_then(|idle| moved.last().checked_add(idle));
+        deadline.arm_at(quiet_until.into_iter().chain(bounds.total).min());
         deadline.passed().await;
-        let moved_since = limits
-            .idle
-            .is_some_and(|idle| moved.last().elapsed() < idle);
-        if cause == Cause::TotalTimeout || !moved_since {
-            return cause;
+        if bounds.total.is_some_and(|total| total <= Instant::now()) {
+            return Cause::TotalTimeout;
+        }
+        if idle.is_some_and(|idle| moved.last().elapsed() >= idle) {
+            return Cause::WebsocketIdle;
         }
     }
 }
@@ -150,10 +121,7 @@ struct Counter {
 
 impl Moved {
     fn new() -> Self {
-        Self {
-            up: Counter::new(),
-            down: Counter::new(),
-        }
+        Self { up: Counter::new(), down: Counter::new() }
     }
 
     fn last(&self) -> Instant {
@@ -163,15 +131,11 @@ impl Moved {
 
 impl Counter {
     fn new() -> Self {
-        Self {
-            bytes: 0.into(),
-            last: Instant::now().into(),
-        }
+        Self { bytes: 0.into(), last: Instant::now().into() }
     }
 
     fn add(&self, bytes: usize) {
-        self.bytes
-            .fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
         *self.last.lock() = Instant::now();
     }
 

@@ -1,5 +1,7 @@
 //! The request on its way to the worker: its head, then its body, framed anew piece by piece.
 
+use std::fmt::Write as _;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::outcome::Cause;
@@ -68,8 +70,8 @@ impl Upload {
             return Ok(());
         }
         if self.framing == Body::Chunked {
-            self.piece
-                .put_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            // Writing to memory cannot fail.
+            let _ = write!(self.piece, "{:x}\r\n", piece.len());
             self.piece.put_slice(piece);
             self.piece.put_slice(b"\r\n");
         } else {
@@ -104,11 +106,6 @@ impl Upload {
     /// Whether the worker has got all of the request.
     pub fn is_sent(&self) -> bool {
         self.ended && !self.broken && self.pending().is_empty()
-    }
-
-    /// Body bytes that came from the client.
-    pub fn taken(&self) -> u64 {
-        self.taken
     }
 }
 

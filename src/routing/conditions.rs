@@ -17,49 +17,30 @@ pub(super) struct Conditions {
 impl Conditions {
     /// `None` when the route takes every request of its host and path.
     pub(super) fn of(matches: &Match) -> Option<Self> {
-        let Match {
-            methods,
-            headers,
-            query,
-            ..
-        } = matches;
+        let Match { methods, headers, query, .. } = matches;
         if methods.is_empty() && headers.is_empty() && query.is_empty() {
             return None;
         }
-        Some(Self {
-            methods: methods.clone(),
-            headers: headers.clone(),
-            query: query.clone(),
-        })
+        Some(Self { methods: methods.clone(), headers: headers.clone(), query: query.clone() })
     }
 
     pub(super) fn hold(&self, request: &Request<'_>) -> bool {
         (self.methods.is_empty() || self.methods.contains(request.method))
-            && self.headers.iter().all(|(name, value)| {
-                request
-                    .headers
-                    .get_all(name)
-                    .iter()
-                    .any(|sent| sent == value)
-            })
             && self
-                .query
+                .headers
                 .iter()
-                .all(|(name, value)| has_parameter(request.query, name, value))
+                .all(|(name, value)| request.headers.get_all(name).iter().any(|sent| sent == value))
+            && self.query.iter().all(|(name, value)| has_parameter(request.query, name, value))
     }
 }
 
 /// Whether one of the parameters of `query` (WHATWG URL, application/x-www-form-urlencoded) is
 /// `name` with `value`.
 fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
-    query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .any(|pair| {
-            let (sent_name, sent_value) = pair.split_once('=').unwrap_or((pair, ""));
-            decodes_to(sent_name, name) && decodes_to(sent_value, value)
-        })
+    query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).any(|pair| {
+        let (sent_name, sent_value) = pair.split_once('=').unwrap_or((pair, ""));
+        decodes_to(sent_name, name) && decodes_to(sent_value, value)
+    })
 }
 
 /// Compares while decoding, so that nothing is allocated for a query that a client chose.

@@ -55,10 +55,7 @@ pub fn parse(raw: &[u8]) -> Result<Host<'_>, HostError> {
         Some((name, digits)) => (name, port(digits)?),
         None => (text, None),
     };
-    Ok(Host {
-        name: registered_name(name)?,
-        port,
-    })
+    Ok(Host { name: registered_name(name)?, port })
 }
 
 fn registered_name(name: &str) -> Result<Cow<'_, str>, HostError> {
@@ -99,18 +96,11 @@ fn ipv6(text: &str) -> Result<Host<'_>, HostError> {
         None if after.is_empty() => None,
         None => return Err(HostError::Character),
     };
-    Ok(Host {
-        name: lower(name, name.bytes().any(|byte| byte.is_ascii_uppercase())),
-        port,
-    })
+    Ok(Host { name: lower(name, name.bytes().any(|byte| byte.is_ascii_uppercase())), port })
 }
 
 fn lower(name: &str, has_upper: bool) -> Cow<'_, str> {
-    if has_upper {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    }
+    if has_upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
 }
 
 /// RFC 3986 §3.2.3 allows no digits at all; a sign, which `parse` would take, is not a digit.

@@ -154,14 +154,8 @@ const fn is_plain(byte: u8) -> bool {
 
 /// Whether a `.` or `..` segment begins at `dot`.
 fn is_dot_segment_at(raw: &[u8], dot: usize) -> bool {
-    let rest = dot
-        .checked_sub(1)
-        .and_then(|before| raw.get(before..))
-        .unwrap_or_default();
-    matches!(
-        rest,
-        b"/." | b"/.." | [b'/', b'.', b'/', ..] | [b'/', b'.', b'.', b'/', ..]
-    )
+    let rest = dot.checked_sub(1).and_then(|before| raw.get(before..)).unwrap_or_default();
+    matches!(rest, b"/." | b"/.." | [b'/', b'.', b'/', ..] | [b'/', b'.', b'.', b'/', ..])
 }
 
 fn rebuild(raw: &[u8], stray: Stray) -> Result<String, PathError> {
@@ -199,11 +193,7 @@ fn push_triplet<'a>(out: &mut String, after: &'a [u8]) -> Result<&'a [u8], PathE
     let [high, low, rest @ ..] = after else {
         return Err(PathError::BadTriplet);
     };
-    let digit = |hex: u8| {
-        char::from(hex)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |hex: u8| char::from(hex).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (Some(high), Some(low)) = (digit(*high), digit(*low)) else {
         return Err(PathError::BadTriplet);
     };

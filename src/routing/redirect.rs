@@ -48,10 +48,7 @@ pub fn location(to: &str, parts: &Parts<'_>) -> String {
         let slashes = out.len() - out.trim_start_matches('/').len();
         out.replace_range(..slashes, "/");
     }
-    if let Some(query) = parts
-        .query
-        .filter(|_| !to.contains("{query}") && !target.contains('?'))
-    {
+    if let Some(query) = parts.query.filter(|_| !to.contains("{query}") && !target.contains('?')) {
         out.push('?');
         push(query, &mut out);
     }

@@ -59,16 +59,8 @@ fn strip<'a>(prefix: &str, path: &'a str) -> &'a str {
 fn absolute(prefix: &str, path: &str) -> String {
     let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
     let slash = |text: &str| {
-        if text.starts_with('/') || text.is_empty() {
-            ""
-        } else {
-            "/"
-        }
+        if text.starts_with('/') || text.is_empty() { "" } else { "/" }
     };
-    let path = if prefix.is_empty() && path.is_empty() {
-        "/"
-    } else {
-        path
-    };
+    let path = if prefix.is_empty() && path.is_empty() { "/" } else { path };
     [slash(prefix), prefix, slash(path), path].concat()
 }

@@ -96,10 +96,7 @@ impl Table {
         self.exact
             .get(request.host)
             .and_then(|paths| paths.find(request))
-            .or_else(|| {
-                self.wildcards(request.host)
-                    .find_map(|paths| paths.find(request))
-            })
+            .or_else(|| self.wildcards(request.host).find_map(|paths| paths.find(request)))
             .or_else(|| self.any.find(request))
     }
 
@@ -122,15 +119,8 @@ impl Paths {
     }
 
     fn find(&self, request: &Request<'_>) -> Option<usize> {
-        let exact = || {
-            self.exact
-                .get(request.path)
-                .and_then(|routes| first(routes, request))
-        };
-        let prefix = || {
-            self.prefixes(request.path)
-                .find_map(|routes| first(routes, request))
-        };
+        let exact = || self.exact.get(request.path).and_then(|routes| first(routes, request));
+        let prefix = || self.prefixes(request.path).find_map(|routes| first(routes, request));
         let regex = || {
             self.regex
                 .iter()
@@ -142,10 +132,7 @@ impl Paths {
 
     /// From the longest to the shortest. A prefix ends with the path, before a `/`, or in one.
     fn prefixes<'t>(&'t self, path: &'t str) -> impl Iterator<Item = &'t Candidates> {
-        let reach = path
-            .as_bytes()
-            .get(..self.prefix.lengths.len())
-            .unwrap_or(path.as_bytes());
+        let reach = path.as_bytes().get(..self.prefix.lengths.len()).unwrap_or(path.as_bytes());
         let whole = (!path.ends_with('/')).then_some(path.len());
         // In `//` one place is looked up twice, which costs less than remembering it.
         let at_slashes = memrchr_iter(b'/', reach).flat_map(|slash| [slash + 1, slash]);
@@ -158,17 +145,12 @@ impl Paths {
 
 impl Candidate {
     fn takes(&self, request: &Request<'_>) -> bool {
-        self.conditions
-            .as_ref()
-            .is_none_or(|conditions| conditions.hold(request))
+        self.conditions.as_ref().is_none_or(|conditions| conditions.hold(request))
     }
 }
 
 fn first(routes: &[Candidate], request: &Request<'_>) -> Option<usize> {
-    routes
-        .iter()
-        .find(|route| route.takes(request))
-        .map(|route| route.route)
+    routes.iter().find(|route| route.takes(request)).map(|route| route.route)
 }
 
 /// A pattern as requests spell it; the empty prefix is that of every path.
@@ -201,9 +183,6 @@ impl<V: Default> Patterns<V> {
 
 impl<V> Default for Patterns<V> {
     fn default() -> Self {
-        Self {
-            by_text: HashMap::new(),
-            lengths: Vec::new(),
-        }
+        Self { by_text: HashMap::new(), lengths: Vec::new() }
     }
 }

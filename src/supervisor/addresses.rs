@@ -95,25 +95,15 @@ impl Addresses {
     pub(super) fn lease(&self, id: WorkerId) -> Result<Lease, AddressError> {
         match self {
             Self::Sockets(directory) => {
-                let path = directory
-                    .0
-                    .join(format!("{}-{}.sock", id.index, id.generation));
-                platform::check_socket_path(&path).map_err(|source| AddressError::SocketPath {
-                    path: path.clone(),
-                    source,
-                })?;
-                Ok(Lease {
-                    address: Address::Unix(path),
-                    ports: None,
-                })
+                let path = directory.0.join(format!("{}-{}.sock", id.index, id.generation));
+                platform::check_socket_path(&path)
+                    .map_err(|source| AddressError::SocketPath { path: path.clone(), source })?;
+                Ok(Lease { address: Address::Unix(path), ports: None })
             }
             Self::Ports(ports) => {
                 let port = ports.take().map_err(AddressError::Port)?;
                 let address = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-                Ok(Lease {
-                    address,
-                    ports: Some(ports.clone()),
-                })
+                Ok(Lease { address, ports: Some(ports.clone()) })
             }
         }
     }
@@ -155,10 +145,8 @@ impl PrivateDirectory {
             }
         }
         let path = std::env::temp_dir().join(name);
-        platform::create_private_directory(&path).map_err(|source| AddressError::Directory {
-            path: path.clone(),
-            source,
-        })?;
+        platform::create_private_directory(&path)
+            .map_err(|source| AddressError::Directory { path: path.clone(), source })?;
         Ok(Self(path))
     }
 }
@@ -174,10 +162,7 @@ fn remove(path: &Path, outcome: io::Result<()>) {
     if let Err(error) = outcome
         && error.kind() != io::ErrorKind::NotFound
     {
-        log::warn!(
-            "Cannot remove a worker's socket: path={} error={error}",
-            path.display()
-        );
+        log::warn!("Cannot remove a worker's socket: path={} error={error}", path.display());
     }
 }
 

@@ -57,11 +57,7 @@ pub(super) struct Recipe {
 
 #[derive(Debug)]
 enum Args {
-    Uvicorn {
-        app: String,
-        root_path: String,
-        stop_seconds: u64,
-    },
+    Uvicorn { app: String, root_path: String, stop_seconds: u64 },
     Template(Vec<String>),
 }
 
@@ -90,25 +86,16 @@ impl Recipe {
     /// The command line of worker number `worker`, which is to listen at `address`.
     pub(super) fn command_line(&self, worker: u16, address: &Address) -> CommandLine {
         let args = match &self.args {
-            Args::Uvicorn {
-                app,
-                root_path,
-                stop_seconds,
-            } => uvicorn_args(app, root_path, *stop_seconds, address),
+            Args::Uvicorn { app, root_path, stop_seconds } => {
+                uvicorn_args(app, root_path, *stop_seconds, address)
+            }
             Args::Template(words) => words.iter().map(|w| fill(w, worker, address)).collect(),
         };
-        CommandLine {
-            program: self.program.clone(),
-            args,
-        }
+        CommandLine { program: self.program.clone(), args }
     }
 
     fn uvicorn(app: &App, target: &str) -> Result<Self, CommandError> {
-        let path = app
-            .env
-            .get("PATH")
-            .map(OsString::from)
-            .or_else(|| std::env::var_os("PATH"));
+        let path = app.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
         let python = interpreter::find(app.python.as_deref(), &app.directory, path.as_deref())
             .map_err(CommandError::Interpreter)?;
         let args = Args::Uvicorn {
@@ -121,11 +108,7 @@ impl Recipe {
             Transport::Auto if platform::UNIX_SOCKETS => Reach::Socket,
             Transport::Auto | Transport::Tcp => Reach::Port,
         };
-        Ok(Self {
-            program: python,
-            args,
-            reach,
-        })
+        Ok(Self { program: python, args, reach })
     }
 
     fn template(app: &App, words: &[String]) -> Result<Self, CommandError> {
@@ -145,11 +128,7 @@ impl Recipe {
             0 | 1 => program.to_owned(),
             _ => app.directory.join(program),
         };
-        Ok(Self {
-            program,
-            args: Args::Template(args.to_vec()),
-            reach,
-        })
+        Ok(Self { program, args: Args::Template(args.to_vec()), reach })
     }
 }
 
@@ -198,11 +177,7 @@ impl CommandLine {
         command
             .args(&self.args)
             .current_dir(&app.directory)
-            .envs(
-                DEFAULT_ENV
-                    .into_iter()
-                    .filter(|(name, _)| std::env::var_os(name).is_none()),
-            )
+            .envs(DEFAULT_ENV.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()))
             .envs(&app.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -214,9 +189,7 @@ impl CommandLine {
 impl fmt::Display for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&quoted(self.program.as_os_str()))?;
-        self.args
-            .iter()
-            .try_for_each(|arg| write!(f, " {}", quoted(OsStr::new(arg))))
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(OsStr::new(arg))))
     }
 }
 

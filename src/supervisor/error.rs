@@ -82,12 +82,7 @@ impl StartError {
 
     /// The first line of the message: upstream, worker, cause.
     pub fn headline(&self) -> String {
-        let Account {
-            upstream,
-            worker,
-            cause,
-            ..
-        } = self.0.as_ref();
+        let Account { upstream, worker, cause, .. } = self.0.as_ref();
         match worker {
             Some(worker) => format!("upstream {upstream}, worker {worker}: {cause}"),
             None => format!("upstream {upstream}: {cause}"),
@@ -105,10 +100,7 @@ impl fmt::Display for StartError {
         if !self.0.last_lines.is_empty() {
             f.write_str("\n  its last lines:")?;
         }
-        self.0
-            .last_lines
-            .iter()
-            .try_for_each(|line| write!(f, "\n{line}"))
+        self.0.last_lines.iter().try_for_each(|line| write!(f, "\n{line}"))
     }
 }
 

@@ -26,10 +26,7 @@ pub enum InterpreterError {
         directory.display(),
         tried.join(", ")
     )]
-    None {
-        directory: PathBuf,
-        tried: &'static [&'static str],
-    },
+    None { directory: PathBuf, tried: &'static [&'static str] },
 }
 
 /// The interpreter for an app in `directory`: `configured` if given (a bare name is looked up on `path`, anything
@@ -48,17 +45,9 @@ pub(super) fn find(
     }
     ENVIRONMENTS
         .iter()
-        .map(|name| {
-            directory
-                .join(name)
-                .join(platform::INTERPRETER_IN_ENVIRONMENT)
-        })
+        .map(|name| directory.join(name).join(platform::INTERPRETER_IN_ENVIRONMENT))
         .find(|candidate| platform::is_executable(candidate))
-        .or_else(|| {
-            platform::INTERPRETERS
-                .iter()
-                .find_map(|name| search(name, path))
-        })
+        .or_else(|| platform::INTERPRETERS.iter().find_map(|name| search(name, path)))
         .ok_or_else(|| InterpreterError::None {
             directory: directory.to_owned(),
             tried: platform::INTERPRETERS,

@@ -48,16 +48,9 @@ impl Shared {
     /// Starts a process for this generation of a worker, its output being read.
     pub(super) async fn launch(&self, id: WorkerId) -> Result<Running, StartError> {
         let fail = |cause| StartError::of_worker(&self.upstream, id.index, cause);
-        let lease = self
-            .addresses
-            .lease(id)
-            .map_err(|e| fail(StartCause::Address(e)))?;
+        let lease = self.addresses.lease(id).map_err(|e| fail(StartCause::Address(e)))?;
         let command = self.recipe.command_line(id.index, lease.address());
-        let Spawned {
-            process,
-            stdout,
-            stderr,
-        } = self
+        let Spawned { process, stdout, stderr } = self
             .spawner
             .spawn(command.to_command(&self.app))
             .await
@@ -79,13 +72,7 @@ impl Shared {
         let mut readers = JoinSet::new();
         readers.spawn(source.clone().read(Stream::Stdout, stdout));
         readers.spawn(source.read(Stream::Stderr, stderr));
-        Ok(Running {
-            process,
-            readers,
-            tail,
-            command,
-            lease,
-        })
+        Ok(Running { process, readers, tail, command, lease })
     }
 
     /// Nobody may be interested any more: the edge is stopping.
@@ -108,10 +95,7 @@ impl Running {
     pub(super) async fn read_to_end(&mut self) {
         let all = async { while self.readers.join_next().await.is_some() {} };
         if timeout(OUTPUT_GRACE, all).await.is_err() {
-            log::debug!(
-                "Output still held open after the end: pid={}",
-                self.process.pid()
-            );
+            log::debug!("Output still held open after the end: pid={}", self.process.pid());
         }
     }
 }

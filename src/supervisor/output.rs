@@ -124,10 +124,7 @@ fn take_lines(pending: &mut Vec<u8>, emit: &mut impl FnMut(&[u8])) {
 /// continuation bytes, `10xxxxxx`).
 fn piece_length(line: &[u8]) -> usize {
     let starts_character = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xc0 != 0x80);
-    (MAX_LINE - 3..=MAX_LINE)
-        .rev()
-        .find(starts_character)
-        .unwrap_or(MAX_LINE)
+    (MAX_LINE - 3..=MAX_LINE).rev().find(starts_character).unwrap_or(MAX_LINE)
 }
 
 // === impl Tail ===

@@ -55,11 +55,7 @@ impl Process {
             return Err(io::Error::other("the new process has no id or no output"));
         };
         let group = Group::adopt(&child, pid)?;
-        Ok(Spawned {
-            process: Self { child, group, pid },
-            stdout,
-            stderr,
-        })
+        Ok(Spawned { process: Self { child, group, pid }, stdout, stderr })
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -108,15 +104,13 @@ impl Spawner {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
         let (orders, incoming) = mpsc::channel::<Order>();
-        thread::Builder::new()
-            .name("asgate-spawn".to_owned())
-            .spawn(move || {
-                let _entered = runtime.enter();
-                for Order { command, reply } in incoming {
-                    // Nobody waits for it any more: dropping the process kills it.
-                    let _ = reply.send(Process::spawn(command));
-                }
-            })?;
+        thread::Builder::new().name("asgate-spawn".to_owned()).spawn(move || {
+            let _entered = runtime.enter();
+            for Order { command, reply } in incoming {
+                // Nobody waits for it any more: dropping the process kills it.
+                let _ = reply.send(Process::spawn(command));
+            }
+        })?;
         Ok(Self(orders))
     }
 

@@ -47,9 +47,7 @@ pub enum Silence {
 /// It has not `within` that time.
 pub(super) async fn until_answered(address: &Address, within: Duration) -> Result<(), Silence> {
     let mut silence = Silence::Unreachable(io::ErrorKind::TimedOut.into());
-    timeout(within, poll(address, &mut silence))
-        .await
-        .map_err(|_elapsed| silence)
+    timeout(within, poll(address, &mut silence)).await.map_err(|_elapsed| silence)
 }
 
 async fn poll(address: &Address, silence: &mut Silence) {
@@ -62,17 +60,13 @@ async fn poll(address: &Address, silence: &mut Silence) {
 async fn attempt(address: &Address, silence: &mut Silence) -> Result<(), Silence> {
     match address {
         Address::Tcp(address) => {
-            let stream = TcpStream::connect(address)
-                .await
-                .map_err(Silence::Unreachable)?;
+            let stream = TcpStream::connect(address).await.map_err(Silence::Unreachable)?;
             refuse_self_connection(&stream).map_err(Silence::Unreachable)?;
             *silence = Silence::Mute;
             exchange(stream).await
         }
         Address::Unix(path) => {
-            let stream = platform::connect_unix(path)
-                .await
-                .map_err(Silence::Unreachable)?;
+            let stream = platform::connect_unix(path).await.map_err(Silence::Unreachable)?;
             *silence = Silence::Mute;
             exchange(stream).await
         }
@@ -93,17 +87,12 @@ fn refuse_self_connection(stream: &TcpStream) -> io::Result<()> {
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Silence> {
     stream.write_all(REQUEST).await.map_err(Silence::Broken)?;
     let mut head = [0; STATUS_LENGTH];
-    stream
-        .read_exact(&mut head)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Silence::Closed,
-            _ => Silence::Broken(error),
-        })?;
+    stream.read_exact(&mut head).await.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Silence::Closed,
+        _ => Silence::Broken(error),
+    })?;
     if !is_status(&head) {
-        return Err(Silence::NotHttp(
-            String::from_utf8_lossy(&head).into_owned(),
-        ));
+        return Err(Silence::NotHttp(String::from_utf8_lossy(&head).into_owned()));
     }
     // Neither a slow end nor a broken one takes the answer back.
     let _ = timeout(REST, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;

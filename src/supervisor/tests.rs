@@ -45,23 +45,15 @@ struct Printed(Mutex<Vec<(WorkerId, u32, Stream, String)>>);
 
 impl OutputSink for Printed {
     fn line(&self, line: OutputLine<'_>) {
-        let id = WorkerId {
-            index: line.worker,
-            generation: line.generation,
-        };
-        self.0
-            .lock()
-            .push((id, line.pid, line.stream, line.text.to_owned()));
+        let id = WorkerId { index: line.worker, generation: line.generation };
+        self.0.lock().push((id, line.pid, line.stream, line.text.to_owned()));
     }
 }
 
 impl Printed {
     /// The first line that starts so, without that start.
     fn after(&self, start: &str) -> Option<String> {
-        self.0
-            .lock()
-            .iter()
-            .find_map(|(.., text)| text.strip_prefix(start).map(str::to_owned))
+        self.0.lock().iter().find_map(|(.., text)| text.strip_prefix(start).map(str::to_owned))
     }
 }
 
@@ -79,31 +71,20 @@ impl Running {
         let supervisor =
             Supervisor::start("backend", app, &Ports::default(), sender, printed.clone())
                 .expect("the supervisor starts");
-        Self {
-            supervisor,
-            changes,
-            printed,
-        }
+        Self { supervisor, changes, printed }
     }
 
     async fn ready(&mut self) -> Result<(), StartError> {
-        timeout(PATIENCE, self.supervisor.ready())
-            .await
-            .expect("decided in time")
+        timeout(PATIENCE, self.supervisor.ready()).await.expect("decided in time")
     }
 
     async fn stop(self) -> mpsc::UnboundedReceiver<Change> {
-        timeout(PATIENCE, self.supervisor.stop())
-            .await
-            .expect("stopped in time");
+        timeout(PATIENCE, self.supervisor.stop()).await.expect("stopped in time");
         self.changes
     }
 
     async fn next_change(&mut self) -> Change {
-        timeout(PATIENCE, self.changes.recv())
-            .await
-            .expect("in time")
-            .expect("a change")
+        timeout(PATIENCE, self.changes.recv()).await.expect("in time").expect("a change")
     }
 
     async fn next_ready(&mut self) -> Ready {
@@ -146,9 +127,7 @@ fn python(program: &str) -> App {
 fn alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // proc_pid_stat(5): the state follows the name, which is in parentheses and may hold any character.
-    let state = stat
-        .rsplit_once(") ")
-        .and_then(|(_, rest)| rest.chars().next());
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     state.is_some_and(|state| !"ZX".contains(state))
 }
 

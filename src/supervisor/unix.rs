@@ -26,8 +26,7 @@ pub(super) struct Group {
 
 /// Whether this is a file with an execute bit.
 pub(super) fn is_executable(path: &Path) -> bool {
-    path.metadata()
-        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 /// Fails if anything is there already, so that nobody can have prepared it.
@@ -61,12 +60,8 @@ fn die_with_parent(command: &mut Command) {
     let parent = std::process::id();
     let tie = move || {
         // SAFETY: two system calls without pointers, allowed between fork and exec (signal-safety(7)).
-        let (tied, now) = unsafe {
-            (
-                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL),
-                libc::getppid(),
-            )
-        };
+        let (tied, now) =
+            unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL), libc::getppid()) };
         if tied != 0 {
             return Err(io::Error::last_os_error());
         }

@@ -75,9 +75,8 @@ pub(super) fn prepare(command: &mut Command) {
 impl Group {
     /// Puts a process that was started after [`prepare`] into a job of its own and lets it run.
     pub(super) fn adopt(child: &Child, pid: u32) -> io::Result<Self> {
-        let process = child
-            .raw_handle()
-            .ok_or_else(|| io::Error::other("the new process has no handle"))?;
+        let process =
+            child.raw_handle().ok_or_else(|| io::Error::other("the new process has no handle"))?;
         let job = new_job()?;
         // SAFETY: both handles are open; `child` and `job` own them.
         check(unsafe { AssignProcessToJobObject(job.as_raw_handle(), process) })?;
@@ -132,10 +131,8 @@ fn resume(pid: u32) -> io::Result<()> {
     }
     // SAFETY: the call above opened it and nobody else has it.
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
-    let mut entry = THREADENTRY32 {
-        dwSize: structure_size::<THREADENTRY32>()?,
-        ..THREADENTRY32::default()
-    };
+    let mut entry =
+        THREADENTRY32 { dwSize: structure_size::<THREADENTRY32>()?, ..THREADENTRY32::default() };
     // SAFETY: the snapshot is open and `entry` says its size; the same goes for the call in the loop.
     check(unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) })?;
     while entry.th32OwnerProcessID != pid {

@@ -61,17 +61,8 @@ impl Worker {
         first_start: mpsc::UnboundedSender<Result<(), StartError>>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let id = WorkerId {
-            index,
-            generation: 0,
-        };
-        Self {
-            shared,
-            id,
-            pause: FIRST_PAUSE,
-            first_start: Some(first_start),
-            stop,
-        }
+        let id = WorkerId { index, generation: 0 };
+        Self { shared, id, pause: FIRST_PAUSE, first_start: Some(first_start), stop }
     }
 
     /// Returns when the worker is stopped.
@@ -121,11 +112,7 @@ impl Worker {
     }
 
     fn answered(&mut self, running: Running) -> State {
-        let (id, pid, address) = (
-            self.id,
-            running.process.pid(),
-            running.lease.address().clone(),
-        );
+        let (id, pid, address) = (self.id, running.process.pid(), running.lease.address().clone());
         log::info!(
             "Worker is ready: upstream={} worker={id} generation={} pid={pid} address={address}",
             self.shared.upstream,
@@ -227,10 +214,7 @@ impl Worker {
     }
 
     fn gone(&self, reason: String) {
-        self.shared.tell(Change::Gone {
-            id: self.id,
-            reason,
-        });
+        self.shared.tell(Change::Gone { id: self.id, reason });
     }
 }
 

@@ -79,11 +79,7 @@ impl Exchange<'_> {
     /// what the application itself answers, 500 included, is its own business.
     fn level(&self) -> Level {
         let edge_failed = self.status >= 500 && self.termination != TERMINATION_OK;
-        if edge_failed || self.response_aborted {
-            Level::Warn
-        } else {
-            Level::Info
-        }
+        if edge_failed || self.response_aborted { Level::Warn } else { Level::Info }
     }
 }
 
@@ -101,18 +97,12 @@ fn append_http(line: &mut Line<'_>, exchange: &Exchange<'_>) {
     let status = digits.format(exchange.status);
     let method = exchange.method.as_bytes();
     let path = exchange.path.as_bytes();
-    line.joined(
-        key!("message"),
-        &[method, b" ", path, b" ", status.as_bytes()],
-    );
+    line.joined(key!("message"), &[method, b" ", path, b" ", status.as_bytes()]);
     line.nanos(key!("event.duration"), exchange.duration);
     line.text(key!("http.request.method"), exchange.method);
     line.text(key!("http.request.id"), exchange.request_id);
     line.text(key!("http.version"), exchange.http_version);
-    line.number(
-        key!("http.response.status_code"),
-        u64::from(exchange.status),
-    );
+    line.number(key!("http.response.status_code"), u64::from(exchange.status));
     line.number(key!("http.request.body.bytes"), exchange.request_body);
     line.number(key!("http.response.body.bytes"), exchange.response_body);
     line.text(key!("url.scheme"), exchange.scheme);
@@ -132,10 +122,7 @@ fn append_client(line: &mut Line<'_>, exchange: &Exchange<'_>) {
         line.bytes(key!("user_agent.original"), user_agent);
     }
     line.maybe_text(key!("tls.protocol.version"), exchange.tls_version);
-    line.maybe_text(
-        key!("trace.id"),
-        exchange.traceparent.and_then(trace::trace_id),
-    );
+    line.maybe_text(key!("trace.id"), exchange.traceparent.and_then(trace::trace_id));
 }
 
 fn append_edge(line: &mut Line<'_>, exchange: &Exchange<'_>) {

@@ -118,8 +118,7 @@ impl<'a> Line<'a> {
 
     pub fn flag(&mut self, key: &'static str, value: bool) {
         self.out.extend_from_slice(key.as_bytes());
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     pub fn address(&mut self, key: &'static str, value: IpAddr) {
@@ -146,9 +145,7 @@ fn append_number(out: &mut Vec<u8>, value: u64) {
 
 fn append_escaped(out: &mut Vec<u8>, value: &[u8]) {
     // No early exit: without one the compiler looks at many bytes at a time.
-    let plain = value
-        .iter()
-        .fold(true, |plain, &byte| plain & is_plain(byte));
+    let plain = value.iter().fold(true, |plain, &byte| plain & is_plain(byte));
     if plain {
         out.extend_from_slice(value);
     } else {
@@ -215,18 +212,9 @@ mod tests {
             let mut out = Vec::new();
             append_escaped(&mut out, value);
             let written = String::from_utf8(out).expect("the output is UTF-8");
-            assert_eq!(
-                written,
-                *expected,
-                "escaping of {:?}",
-                value.escape_ascii().to_string()
-            );
+            assert_eq!(written, *expected, "escaping of {:?}", value.escape_ascii().to_string());
             let read: String = serde_json::from_str(&format!("\"{written}\"")).expect("JSON");
-            assert_eq!(
-                read,
-                String::from_utf8_lossy(value),
-                "what a JSON reader gets back"
-            );
+            assert_eq!(read, String::from_utf8_lossy(value), "what a JSON reader gets back");
         }
     }
 
@@ -243,13 +231,7 @@ mod tests {
 
     #[test]
     fn addresses_are_written_bare() {
-        for address in [
-            "0.0.0.0",
-            "203.0.113.7",
-            "255.255.255.255",
-            "::1",
-            "2001:db8::7",
-        ] {
+        for address in ["0.0.0.0", "203.0.113.7", "255.255.255.255", "::1", "2001:db8::7"] {
             let mut out = Vec::new();
             let parsed = address.parse().expect("an address");
             Line { out: &mut out }.address(key!("client.ip"), parsed);

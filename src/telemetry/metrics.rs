@@ -62,12 +62,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
         let no_route = RouteMetrics::new(&series, NO_ROUTE);
-        Ok(Self {
-            registry,
-            series,
-            no_route,
-            terminations: Slots::default(),
-        })
+        Ok(Self { registry, series, no_route, terminations: Slots::default() })
     }
 
     /// The handle of a configured route. Handles of the same name count together, and their
@@ -86,9 +81,7 @@ impl Metrics {
     /// The handle of a worker, whichever process that is at the time.
     pub fn worker(&self, upstream: &str, worker: &str) -> Arc<WorkerMetrics> {
         let make = || WorkerMetrics::new(&self.series, upstream, worker);
-        self.series
-            .workers
-            .get((upstream.to_owned(), worker.to_owned()), make)
+        self.series.workers.get((upstream.to_owned(), worker.to_owned()), make)
     }
 
     /// The handle of a listener, named by its configured address.
@@ -113,10 +106,7 @@ impl Metrics {
         let route = exchange.route.unwrap_or(&self.no_route);
         route.count(exchange.method, exchange.status, exchange.duration);
         self.terminations.add_one(exchange.termination, || {
-            self.series
-                .families
-                .terminations
-                .with_label_values(&[exchange.termination])
+            self.series.families.terminations.with_label_values(&[exchange.termination])
         });
     }
 

@@ -52,10 +52,7 @@ pub(super) fn append_lost_lines(out: &mut Vec<u8>, at: SystemTime, count: u64) {
     let mut digits = itoa::Buffer::new();
     let count = digits.format(count);
     let mut line = Line::begin(out, at, Level::Warn, "edge.log");
-    let parts: [&[u8]; 2] = [
-        count.as_bytes(),
-        b" log lines lost: the output could not take them",
-    ];
+    let parts: [&[u8]; 2] = [count.as_bytes(), b" log lines lost: the output could not take them"];
     line.joined(key!("message"), &parts);
     line.end();
 }
@@ -100,12 +97,7 @@ mod tests {
 
     #[test]
     fn worker_output_is_wrapped_with_its_origin() {
-        let origin = WorkerOrigin {
-            upstream: "backend",
-            worker: "1",
-            generation: 3,
-            pid: 4711,
-        };
+        let origin = WorkerOrigin { upstream: "backend", worker: "1", generation: 3, pid: 4711 };
         let mut out = Vec::new();
         let text = b"ERROR:    a \"quoted\" thing\xff\r\n";
         append_worker_line(&mut out, UNIX_EPOCH, &origin, Stream::Stderr, text);

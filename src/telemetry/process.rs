@@ -39,11 +39,8 @@ pub(super) fn families() -> Vec<MetricFamily> {
         "Memory in use that is not swapped out, in bytes.",
         sample.resident_bytes,
     );
-    let open_fds = gauge(
-        "process_open_fds",
-        "File descriptors, sockets included.",
-        sample.open_fds,
-    );
+    let open_fds =
+        gauge("process_open_fds", "File descriptors, sockets included.", sample.open_fds);
     let start_time = gauge(
         "process_start_time_seconds",
         "When the process was started, in seconds since 1970.",

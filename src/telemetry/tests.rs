@@ -168,26 +168,13 @@ fn no_client_text_can_forge_a_second_line() {
     assert!(telemetry.close(PATIENCE), "the writer finishes");
     let text = kept.text();
     let breaks = |c: char| c == '\u{2028}' || c == '\u{85}' || c == '\r' || c == '\n';
-    assert_eq!(
-        text.matches(breaks).count(),
-        1,
-        "one line break, at the end: {text}"
-    );
+    assert_eq!(text.matches(breaks).count(), 1, "one line break, at the end: {text}");
     assert!(text.ends_with("}\n"), "a whole line: {text}");
     let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
-    for key in [
-        "http.request.method",
-        "url.domain",
-        "url.path",
-        "url.query",
-        "error.message",
-    ] {
+    for key in ["http.request.method", "url.domain", "url.path", "url.query", "error.message"] {
         assert_eq!(line[key], hostile, "{key} comes back as it was");
     }
-    assert!(
-        line.get("trace.id").is_none(),
-        "a forged traceparent gives no trace id"
-    );
+    assert!(line.get("trace.id").is_none(), "a forged traceparent gives no trace id");
 }
 
 #[test]
@@ -203,20 +190,12 @@ fn only_failures_of_the_edge_are_warnings() {
     ];
     for (status, termination, response_aborted, level) in table {
         let mut out = Vec::new();
-        let exchange = Exchange {
-            status,
-            termination,
-            response_aborted,
-            ..refused()
-        };
+        let exchange = Exchange { status, termination, response_aborted, ..refused() };
         access::append_line(&mut out, &exchange);
         let line: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
         assert_eq!(line["log.level"], level, "{status} {termination}");
         let told = line.get("edge.response_aborted").is_some();
-        assert_eq!(
-            told, response_aborted,
-            "edge.response_aborted of {status} {termination}"
-        );
+        assert_eq!(told, response_aborted, "edge.response_aborted of {status} {termination}");
     }
 }
 
@@ -236,17 +215,8 @@ fn a_request_is_counted_with_and_without_an_access_log() {
 #[test]
 fn worker_output_is_written_even_without_an_access_log() {
     let (telemetry, kept) = telemetry(AccessLog::Off);
-    let origin = WorkerOrigin {
-        upstream: "backend",
-        worker: "0",
-        generation: 1,
-        pid: 7,
-    };
+    let origin = WorkerOrigin { upstream: "backend", worker: "0", generation: 1, pid: 7 };
     telemetry.worker_line(&origin, Stream::Stdout, b"hello");
     assert!(telemetry.close(PATIENCE), "the writer finishes");
-    assert!(
-        kept.text().contains(r#""message":"hello""#),
-        "{}",
-        kept.text()
-    );
+    assert!(kept.text().contains(r#""message":"hello""#), "{}", kept.text());
 }

@@ -39,11 +39,7 @@ fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
     let month_from_march = (5 * day_of_year + 2) / 153;
 
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
@@ -77,11 +73,7 @@ mod tests {
         for (seconds, micros, expected) in table {
             let mut out = Vec::new();
             append(&mut out, UNIX_EPOCH + Duration::new(seconds, micros * 1000));
-            assert_eq!(
-                String::from_utf8_lossy(&out),
-                expected,
-                "{seconds} s {micros} µs"
-            );
+            assert_eq!(String::from_utf8_lossy(&out), expected, "{seconds} s {micros} µs");
         }
     }
 
@@ -89,9 +81,6 @@ mod tests {
     fn a_clock_before_1970_is_written_as_1970() {
         let mut out = Vec::new();
         append(&mut out, UNIX_EPOCH - Duration::from_secs(1));
-        assert_eq!(
-            out, b"1970-01-01T00:00:00.000000Z",
-            "a clock that was never set"
-        );
+        assert_eq!(out, b"1970-01-01T00:00:00.000000Z", "a clock that was never set");
     }
 }

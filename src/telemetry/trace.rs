@@ -13,12 +13,8 @@ pub(super) fn trace_id(traceparent: &[u8]) -> Option<&str> {
     let flags = traceparent.get(PARENT_ID_END + 1..LENGTH)?;
 
     let dashes = [2, TRACE_ID_END, PARENT_ID_END];
-    let separated = dashes
-        .into_iter()
-        .all(|at| traceparent.get(at) == Some(&b'-'));
-    let hex = [version, trace_id, parent_id, flags]
-        .into_iter()
-        .all(is_lower_hex);
+    let separated = dashes.into_iter().all(|at| traceparent.get(at) == Some(&b'-'));
+    let hex = [version, trace_id, parent_id, flags].into_iter().all(is_lower_hex);
     let set = is_not_zero(trace_id) && is_not_zero(parent_id);
     let ended = match traceparent.get(LENGTH) {
         None => true,
@@ -32,9 +28,7 @@ pub(super) fn trace_id(traceparent: &[u8]) -> Option<&str> {
 }
 
 fn is_lower_hex(digits: &[u8]) -> bool {
-    digits
-        .iter()
-        .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_not_zero(digits: &[u8]) -> bool {

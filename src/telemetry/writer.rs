@@ -72,19 +72,11 @@ impl Writer {
             dropped,
         });
         let for_thread = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("log-writer".to_owned())
-            .spawn(move || {
-                Sink {
-                    output,
-                    failing: false,
-                    torn: false,
-                    unreported: 0,
-                }
-                .drain(&for_thread);
-                for_thread.queue.lock().finished = true;
-                for_thread.finished.notify_all();
-            })?;
+        thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
+            Sink { output, failing: false, torn: false, unreported: 0 }.drain(&for_thread);
+            for_thread.queue.lock().finished = true;
+            for_thread.finished.notify_all();
+        })?;
         Ok(Self { shared })
     }
 
@@ -113,9 +105,7 @@ impl Writer {
         self.shared.start_closing();
         let mut queue = self.shared.queue.lock();
         let working = |queue: &mut Queue| !queue.finished;
-        self.shared
-            .finished
-            .wait_while_for(&mut queue, working, patience);
+        self.shared.finished.wait_while_for(&mut queue, working, patience);
         queue.finished
     }
 }

@@ -17,11 +17,7 @@ impl RoundRobin {
     /// Lays out one cycle over workers of these weights.
     pub fn new(weights: impl Iterator<Item = NonZeroU16>) -> Self {
         let weights: Vec<i64> = weights.map(|weight| i64::from(weight.get())).collect();
-        let divisor = weights
-            .iter()
-            .copied()
-            .fold(0, greatest_common_divisor)
-            .max(1);
+        let divisor = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
         let total = weights.iter().sum::<i64>() / divisor;
         let mut credit = vec![0i64; weights.len()];
         // In each turn every worker gains its weight, the richest goes and pays the total.
@@ -30,18 +26,11 @@ impl RoundRobin {
                 *credit += weight / divisor;
             }
             // The first of equals, so that the order does not depend on the sort.
-            let (index, richest) = credit
-                .iter_mut()
-                .enumerate()
-                .rev()
-                .max_by_key(|(_, c)| **c)?;
+            let (index, richest) = credit.iter_mut().enumerate().rev().max_by_key(|(_, c)| **c)?;
             *richest -= total;
             u16::try_from(index).ok()
         });
-        Self {
-            cycle: cycle.collect(),
-            next: AtomicUsize::new(0),
-        }
+        Self { cycle: cycle.collect(), next: AtomicUsize::new(0) }
     }
 
     /// The indices of the workers whose turn it is from now on, and the first has taken its turn.
@@ -64,11 +53,7 @@ impl RoundRobin {
 }
 
 fn greatest_common_divisor(a: i64, b: i64) -> i64 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
@@ -78,28 +63,18 @@ mod tests {
     fn order(weights: &[u16], turns: usize) -> Vec<usize> {
         let weights = weights.iter().filter_map(|&weight| NonZeroU16::new(weight));
         let order = RoundRobin::new(weights);
-        (0..turns)
-            .filter_map(|_| order.take_turn().next())
-            .collect()
+        (0..turns).filter_map(|_| order.take_turn().next()).collect()
     }
 
     #[test]
     fn equal_weights_take_turns() {
         assert_eq!(order(&[1, 1, 1], 7), [0, 1, 2, 0, 1, 2, 0], "three equals");
-        assert_eq!(
-            order(&[500, 500], 4),
-            [0, 1, 0, 1],
-            "reduced by their divisor"
-        );
+        assert_eq!(order(&[500, 500], 4), [0, 1, 0, 1], "reduced by their divisor");
     }
 
     #[test]
     fn weights_are_shares_spread_evenly() {
-        assert_eq!(
-            order(&[5, 1, 1], 7),
-            [0, 0, 1, 0, 2, 0, 0],
-            "no bursts beyond need"
-        );
+        assert_eq!(order(&[5, 1, 1], 7), [0, 0, 1, 0, 2, 0, 0], "no bursts beyond need");
     }
 
     #[test]

@@ -38,11 +38,7 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Stream, counted: ConnectionGuard) -> Self {
-        Self {
-            stream,
-            counted,
-            input: BytesMut::new(),
-        }
+        Self { stream, counted, input: BytesMut::new() }
     }
 
     /// What was read and not taken yet.

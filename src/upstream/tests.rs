@@ -8,26 +8,13 @@ use crate::config::Address;
 use crate::telemetry::Metrics;
 
 fn policy() -> Connections {
-    Connections {
-        idle_timeout: Duration::from_secs(4),
-        max_idle: 2,
-    }
+    Connections { idle_timeout: Duration::from_secs(4), max_idle: 2 }
 }
 
 fn worker(name: &str, generation: u64, address: Address) -> Arc<Worker> {
-    let identity = Identity {
-        name: name.into(),
-        generation,
-        pid: None,
-    };
+    let identity = Identity { name: name.into(), generation, pid: None };
     let metrics = Metrics::new().expect("metrics").worker("u", name);
-    Arc::new(Worker::new(
-        identity,
-        address,
-        NonZeroU16::MIN,
-        policy(),
-        metrics,
-    ))
+    Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy(), metrics))
 }
 
 async fn listening() -> (TcpListener, Address) {
@@ -53,18 +40,9 @@ async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     let generations: Vec<_> = upstream
         .workers()
         .iter()
-        .map(|worker| {
-            (
-                worker.identity().name.to_string(),
-                worker.identity().generation,
-            )
-        })
+        .map(|worker| (worker.identity().name.to_string(), worker.identity().generation))
         .collect();
-    assert_eq!(
-        generations,
-        [("2".into(), 1), ("1".into(), 2)],
-        "one generation each"
-    );
+    assert_eq!(generations, [("2".into(), 1), ("1".into(), 2)], "one generation each");
     upstream.leave("1", 1);
     assert_eq!(
         upstream.workers().len(),
@@ -87,15 +65,9 @@ async fn workers_that_were_tried_are_left_out() {
     let tried = vec![first];
     for _ in 0..4 {
         let other = upstream.choose(&tried).expect("the other");
-        assert!(
-            !Arc::ptr_eq(&other, &tried[0]),
-            "never the one that was tried"
-        );
+        assert!(!Arc::ptr_eq(&other, &tried[0]), "never the one that was tried");
     }
-    assert!(
-        upstream.choose(&upstream.workers()).is_none(),
-        "all were tried"
-    );
+    assert!(upstream.choose(&upstream.workers()).is_none(), "all were tried");
 }
 
 #[tokio::test]
@@ -118,9 +90,7 @@ async fn parked_connections_are_taken_again_up_to_the_limit() {
         connections.push(slot.connect(None).await.expect("connected"));
         accepted.push(listener.accept().await.expect("accepted"));
     }
-    connections
-        .into_iter()
-        .for_each(|connection| slot.park(connection));
+    connections.into_iter().for_each(|connection| slot.park(connection), Check::Notes);
     assert_eq!(slot.worker().idle_connections(), 2, "max_idle");
     assert!(slot.reuse(Check::Kernel).is_some(), "a parked one");
 }
@@ -131,7 +101,7 @@ async fn a_connection_the_worker_closed_is_not_taken() {
     let slot = worker("1", 0, address).acquire();
     let connection = slot.connect(None).await.expect("connected");
     let (accepted, _) = listener.accept().await.expect("accepted");
-    slot.park(connection);
+    slot.park(connection, Check::Notes);
     drop(accepted);
     // Loopback delivers the FIN before `close` returns to the peer.
     assert!(slot.reuse(Check::Kernel).is_none(), "its end has arrived");
@@ -146,14 +116,10 @@ async fn a_retired_worker_keeps_no_connection() {
     let slot = member.acquire();
     let (kept, late) = (slot.connect(None).await, slot.connect(None).await);
     let _accepted = (listener.accept().await, listener.accept().await);
-    slot.park(kept.expect("connected"));
+    slot.park(kept.expect("connected"), Check::Notes);
     upstream.leave("1", 1);
-    slot.park(late.expect("connected"));
-    assert_eq!(
-        slot.worker().idle_connections(),
-        0,
-        "neither the parked nor the late one"
-    );
+    slot.park(late.expect("connected"), Check::Notes);
+    assert_eq!(slot.worker().idle_connections(), 0, "neither the parked nor the late one");
 }
 
 #[tokio::test]
@@ -162,11 +128,8 @@ async fn unused_connections_expire() {
     let slot = worker("1", 0, address).acquire();
     let connection = slot.connect(None).await.expect("connected");
     let _accepted = listener.accept().await;
-    slot.park(connection);
+    slot.park(connection, Check::Notes);
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(4)).await;
-    assert!(
-        slot.reuse(Check::Kernel).is_none(),
-        "idle_timeout has passed"
-    );
+    assert!(slot.reuse(Check::Kernel).is_none(), "idle_timeout has passed");
 }

@@ -16,8 +16,8 @@ use crate::telemetry::WorkerMetrics;
 
 use super::connection::{Check, Connection};
 
-/// How long the system may take for a connection after nobody waits for it any more.
-const CONNECT_AT_MOST: Duration = Duration::from_secs(30);
+/// How long the system may take for a connection at least, whether or not somebody still waits for it.
+const CONNECT_AT_LEAST: Duration = Duration::from_secs(30);
 
 /// Who a worker is, for choosing, logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,16 +140,13 @@ impl Worker {
         }
     }
 
-    fn park(&self, connection: Connection) {
+    fn park(&self, connection: Connection, check: Check) {
         let mut idle = self.idle.lock();
         // Looked at under the lock, so that nothing is parked behind a `retire`.
         let keep = !self.retired.load(Ordering::Acquire) && idle.len() < self.policy.max_idle;
-        if keep && connection.is_quiet(Check::Notes) {
+        if keep && connection.is_quiet(check) {
             connection.counted().mark_idle();
-            idle.push(Idle {
-                connection,
-                since: Instant::now(),
-            });
+            idle.push(Idle { connection, since: Instant::now() });
         } else {
             drop(idle);
             connection.close();
@@ -182,27 +179,34 @@ impl Slot {
     pub async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, ConnectError> {
         let (sender, receiver) = oneshot::channel();
         let worker = Arc::clone(&self.worker);
+        let limit = deadline.unwrap_or(Duration::MAX).max(CONNECT_AT_LEAST);
         tokio::spawn(async move {
-            let connected = timeout(CONNECT_AT_MOST, Stream::connect(&worker.address)).await;
+            let connected = timeout(limit, Stream::connect(&worker.address)).await;
             let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             if let Err(Ok(stream)) = sender.send(connected) {
-                worker.park(Connection::new(stream, worker.metrics.connection()));
+                let connection = Connection::new(stream, worker.metrics.connection());
+                worker.park(connection, Check::Notes);
             }
         });
         let answer = match deadline {
-            Some(deadline) => timeout(deadline, receiver)
-                .await
-                .map_err(|_| ConnectError::TimedOut)?,
+            Some(deadline) => {
+                timeout(deadline, receiver).await.map_err(|_| ConnectError::TimedOut)?
+            }
             None => receiver.await,
         };
         // The sender only goes without a word when the runtime shuts down.
-        let stream = answer.map_err(|_| io::Error::from(io::ErrorKind::Interrupted))??;
+        let connected = answer.map_err(|_| io::Error::from(io::ErrorKind::Interrupted))?;
+        let stream = connected.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => ConnectError::TimedOut,
+            _ => ConnectError::Failed(error),
+        })?;
         Ok(Connection::new(stream, self.worker.metrics.connection()))
     }
 
-    /// Gives a connection back for the next request: one whose exchange is complete, or has not begun.
-    pub fn park(&self, connection: Connection) {
-        self.worker.park(connection);
+    /// Gives a connection back for the next request: one whose exchange is complete, or has not begun. It is closed
+    /// when `check` finds that something has arrived on it.
+    pub fn park(&self, connection: Connection, check: Check) {
+        self.worker.park(connection, check);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Whoever leaves, the other side learns it: a client that goes ends its request at the worker, with FIN and soon; a
 //! worker that breaks off never looks like a whole response; and who stops reading stops who sends.
 
+mod back_pressure;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +15,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
+use crate::support::frames::{DATA, Frames};
 use crate::support::stub::{Accepted, Stub};
 use crate::support::{PATIENCE, wait_for};
 
@@ -23,10 +26,6 @@ const SOON: Duration = Duration::from_secs(2);
 const HELD_UP: Duration = Duration::from_millis(500);
 /// A body that is much more than all sockets on its way hold.
 const BIG: usize = 64 << 20;
-/// What the sockets on the way may hold, with the kernel's largest buffers.
-const IN_FLIGHT: usize = 32 << 20;
-/// What asgate itself may need for one held-up exchange.
-const MEMORY: usize = 8 << 20;
 
 /// How a side leaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +37,9 @@ enum Leave {
 impl Leave {
     fn by(self, stream: TcpStream) {
         if self == Self::Reset {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
+            SockRef::from(&stream)
+                .set_linger(Some(Duration::ZERO))
+                .expect("linger");
         }
         drop(stream);
     }
@@ -121,10 +122,37 @@ fn tell_end(mut accepted: Accepted, tell: &Sender<Ended>) {
 }
 
 fn expect_fin(ended: &Receiver<Ended>, left: Instant, what: &str) {
-    let (when, fin) = ended.recv_timeout(PATIENCE).expect("the worker's connection ends");
+    let (when, fin) = ended
+        .recv_timeout(PATIENCE)
+        .expect("the worker's connection ends");
     assert!(fin, "{what}: the worker gets FIN, not a reset");
     let after = when.saturating_duration_since(left);
     assert!(after < SOON, "{what}: the worker learns it after {after:?}");
+}
+
+/// Sends `total` bytes, a response head before them when asked for, until nobody takes more for a while. Returns how
+/// many were taken.
+fn send_until_held_up(stream: &mut TcpStream, total: usize, head: bool) -> usize {
+    stream
+        .set_write_timeout(Some(HELD_UP))
+        .expect("a write timeout");
+    if head {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {total}\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("a head");
+    }
+    let piece = vec![b'x'; 64 * 1024];
+    let mut sent = 0;
+    while sent < total {
+        let next = piece.len().min(total - sent);
+        match stream.write(&piece[..next]) {
+            Ok(written) => sent += written,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                break;
+            }
+            Err(error) => panic!("the edge closed: {error}"),
+        }
+    }
+    sent
 }
 
 #[test]
@@ -152,9 +180,15 @@ fn a_client_that_leaves_is_passed_on_to_the_worker_as_fin() {
             leave.by(client.stream);
             expect_fin(&ended, left, &what);
             let line = edge.wait_for_log(count + 1).remove(count);
-            assert_eq!(line["http.response.status_code"], phase.status, "{what}: {line:#}");
+            assert_eq!(
+                line["http.response.status_code"], phase.status,
+                "{what}: {line:#}"
+            );
             if phase.status != 101 {
-                assert_eq!(line["edge.termination"], "client_closed", "{what}: {line:#}");
+                assert_eq!(
+                    line["edge.termination"], "client_closed",
+                    "{what}: {line:#}"
+                );
             }
             let aborted = line["edge.response_aborted"] == true;
             assert_eq!(aborted, phase.status == 200, "{what}: {line:#}");
@@ -169,9 +203,7 @@ fn a_client_that_leaves_is_passed_on_to_the_worker_as_fin() {
 }
 
 fn connections(state: &str, worker: SocketAddr) -> String {
-    format!(
-        "asgate_upstream_connections{{state=\"{state}\",upstream=\"u\",worker=\"{worker}\"}}"
-    )
+    format!("asgate_upstream_connections{{state=\"{state}\",upstream=\"u\",worker=\"{worker}\"}}")
 }
 
 fn read_until(stream: &mut TcpStream, text: &str) {
@@ -201,12 +233,17 @@ fn a_client_that_leaves_a_big_download_is_passed_on_as_fin() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.head().expect("a head").0, 200, "a response");
         client.bytes(1 << 20);
-        let sent = held_up.recv_timeout(PATIENCE).expect("the worker is held up");
+        let sent = held_up
+            .recv_timeout(PATIENCE)
+            .expect("the worker is held up");
         let left = Instant::now();
         leave.by(client.stream);
         expect_fin(&ended, left, &format!("{leave:?}, {sent} bytes sent"));
         let line = edge.only_log_line();
-        assert_eq!(line["edge.termination"], "client_closed", "{leave:?}: {line:#}");
+        assert_eq!(
+            line["edge.termination"], "client_closed",
+            "{leave:?}: {line:#}"
+        );
         assert_eq!(line["edge.response_aborted"], true, "{leave:?}: {line:#}");
     }
 }
@@ -221,7 +258,10 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
     let listener = TcpListener::from(socket);
     let address = listener.local_addr().expect("its address");
     let filler = TcpStream::connect(address).expect("the one place in the queue");
-    let edge = Edge::before(&[address], "  - { upstream: u, timeouts: { connect: 30s } }");
+    let edge = Edge::before(
+        &[address],
+        "  - { upstream: u, timeouts: { connect: 30s } }",
+    );
 
     let mut client = edge.connect();
     client.send("GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -242,7 +282,11 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
     // The system's second attempt comes after a second: then the connection is kept, with nothing sent on it.
     edge.wait_for_metric(&connections("idle", address), 1.0);
     assert_eq!(edge.connect().get("/next").status, 200, "the next request");
-    assert_eq!(stub.accepted(), 2, "the filler and the late connection, no third");
+    assert_eq!(
+        stub.accepted(),
+        2,
+        "the filler and the late connection, no third"
+    );
     let line = edge.wait_for_log(2).remove(1);
     assert_eq!(line["edge.connection_reused"], true, "{line:#}");
 }
@@ -250,7 +294,11 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
 /// How a worker frames its response.
 const FRAMINGS: [(&str, &str, &str); 3] = [
     ("length", "content-length: 8\r\n\r\nhalf", "half"),
-    ("chunked", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "4\r\nhalf\r\n0\r\n\r\n"),
+    (
+        "chunked",
+        "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "4\r\nhalf\r\n0\r\n\r\n",
+    ),
     ("until close", "connection: close\r\n\r\nhalf", "half"),
 ];
 
@@ -269,7 +317,10 @@ fn receive(client: &mut Client, version: &str) -> (String, bool) {
     };
     assert_eq!(status, 200, "the worker's head is passed on");
     let chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
-    assert!(!(chunked && version == "1.0"), "HTTP/1.0 has no chunks: {headers:?}");
+    assert!(
+        !(chunked && version == "1.0"),
+        "HTTP/1.0 has no chunks: {headers:?}"
+    );
     let length = headers.iter().find(|(name, _)| name == "content-length");
     if chunked {
         let mut body = Vec::new();
@@ -301,7 +352,10 @@ fn a_worker_that_breaks_off_is_passed_on_as_broken_off() {
                 let by_close = framing == "until close" && end == End::Fin;
                 let expected = end == End::Whole || by_close;
                 assert_eq!(whole.1, expected, "{what}: whole? {whole:?}");
-                assert!(whole.0.starts_with("half"), "{what}: what came is passed on: {whole:?}");
+                assert!(
+                    whole.0.starts_with("half"),
+                    "{what}: what came is passed on: {whole:?}"
+                );
                 let termination = if expected { "ok" } else { "upstream_closed" };
                 assert_eq!(line["edge.termination"], termination, "{what}: {line:#}");
                 let aborted = line["edge.response_aborted"] == true;
@@ -323,7 +377,10 @@ fn worker_ends(
         accepted.request();
         accepted.send(format!("HTTP/1.1 200 OK\r\n{begin}"));
         // The client has the first half: a reset would throw away what is still on its way.
-        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
+        wait.lock()
+            .expect("a lock")
+            .recv_timeout(PATIENCE)
+            .expect("word of the test");
         if end == End::Whole {
             accepted.send(rest);
         }
@@ -334,145 +391,49 @@ fn worker_ends(
     });
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
-    client.send(format!("GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    client.send(format!(
+        "GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n"
+    ));
     let mut peeked = [0; 4096];
     wait_for("the first half at the client", || {
         let read = client.stream.peek(&mut peeked).expect("a response");
-        String::from_utf8_lossy(&peeked[..read]).contains("half").then_some(())
+        String::from_utf8_lossy(&peeked[..read])
+            .contains("half")
+            .then_some(())
     });
     proceed.send(()).expect("the worker listens");
     let got = receive(&mut client, version);
     (got, edge.only_log_line())
 }
 
-/// Sends `total` bytes, a response head before them when asked for, until nobody takes more for a while; how many were taken.
-fn send_until_held_up(stream: &mut TcpStream, total: usize, head: bool) -> usize {
-    stream.set_write_timeout(Some(HELD_UP)).expect("a write timeout");
-    if head {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {total}\r\n\r\n");
-        stream.write_all(head.as_bytes()).expect("a head");
-    }
-    let piece = vec![b'x'; 64 * 1024];
-    let mut sent = 0;
-    while sent < total {
-        let next = piece.len().min(total - sent);
-        match stream.write(&piece[..next]) {
-            Ok(written) => sent += written,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-            Err(error) => panic!("the edge closed: {error}"),
-        }
-    }
-    sent
-}
-
-/// Sends the rest of what [`send_until_held_up`] began.
-fn send_rest(stream: &mut TcpStream, total: usize, sent: usize) {
-    stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-    stream.write_all(&vec![b'x'; total - sent]).expect("the rest is taken");
-}
-
-/// Resident memory of the edge in bytes.
-fn memory(edge: &Edge) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", edge.pid())).expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
-    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kibibytes * 1024
-}
-
+/// The end of one HTTP/2 stream is the end of one request, not of the connection.
 #[test]
-fn a_client_that_does_not_read_stops_the_worker() {
-    let (tell, told) = channel();
+fn a_client_that_resets_its_http2_stream_is_passed_on_as_fin() {
+    let (tell, ended) = channel();
     let stub = Stub::start(move |mut accepted| {
-        accepted.request();
-        let sent = send_until_held_up(&mut accepted.stream, BIG, true);
-        tell.send(sent).expect("the test listens");
-        send_rest(&mut accepted.stream, BIG, sent);
-        accepted.wait_for_fin();
-    });
-    let edge = Edge::before(&[stub.address()], "");
-    let before = memory(&edge);
-    let mut client = edge.connect();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    let sent = told.recv_timeout(PATIENCE).expect("the worker is held up");
-    assert!(sent < IN_FLIGHT, "the worker could send {sent} bytes to a client that reads none");
-    let grown = memory(&edge).saturating_sub(before);
-    assert!(grown < MEMORY, "the edge holds {grown} bytes more");
-    let response = client.response();
-    assert_eq!((response.status, response.body.len()), (200, BIG), "all of it, once it reads");
-    let line = edge.only_log_line();
-    assert_eq!(line["http.response.body.bytes"], BIG, "{line:#}");
-    assert_eq!(line["edge.termination"], "ok", "{line:#}");
-}
-
-#[test]
-fn a_worker_that_does_not_read_stops_the_client() {
-    let (proceed, wait) = channel::<()>();
-    let wait = Mutex::new(wait);
-    let stub = Stub::start(move |mut accepted| {
-        accepted.request_head();
-        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
-        let mut buffer = vec![0; 64 * 1024];
-        let mut received = 0;
-        // What came with the head is a part of it that `Accepted` holds; the rest is read here.
-        while received < BIG - buffer.len() {
-            match accepted.stream.read(&mut buffer) {
-                Ok(0) | Err(_) => return,
-                Ok(read) => received += read,
+        while let Some(request) = accepted.request() {
+            if request.starts_with("GET /left ") {
+                return tell_end(accepted, &tell);
             }
+            accepted.send(OK);
         }
-        accepted.send(OK);
-        accepted.wait_for_fin();
     });
     let edge = Edge::before(&[stub.address()], "");
-    let before = memory(&edge);
-    let mut client = edge.connect();
-    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: {BIG}\r\n\r\n"));
-    let sent = send_until_held_up(&mut client.stream, BIG, false);
-    assert!(sent < IN_FLIGHT, "the client could send {sent} bytes to a worker that reads none");
-    let grown = memory(&edge).saturating_sub(before);
-    assert!(grown < MEMORY, "the edge holds {grown} bytes more");
-    proceed.send(()).expect("the worker listens");
-    send_rest(&mut client.stream, BIG, sent);
-    assert_eq!(client.response().status, 200, "answered, once the worker reads");
+    let mut client = Frames::connect(edge.address());
+    client.get(1, "/left");
+    stub.wait_until_received(0, "GET /left ");
+    let left = Instant::now();
+    client.reset(1);
+    expect_fin(&ended, left, "RST_STREAM");
     let line = edge.only_log_line();
-    assert_eq!(line["http.request.body.bytes"], BIG, "{line:#}");
-}
-
-/// The control of the two above: when everybody reads, nobody is held up.
-#[test]
-fn nobody_is_held_up_when_both_read() {
-    let (tell, told) = channel();
-    let stub = Stub::start(move |mut accepted| {
-        accepted.request();
-        let sent = send_until_held_up(&mut accepted.stream, BIG, true);
-        tell.send(sent).expect("the test listens");
-        accepted.wait_for_fin();
-    });
-    let edge = Edge::before(&[stub.address()], "");
-    let response = edge.connect().get("/");
-    assert_eq!(response.body.len(), BIG, "all of it");
-    assert_eq!(told.recv_timeout(PATIENCE).expect("a count"), BIG, "without a pause");
-}
-
-/// A WebSocket is held up like any other: neither side can fill the edge.
-#[test]
-fn a_websocket_client_that_does_not_read_stops_the_worker() {
-    let (tell, told) = channel();
-    let stub = Stub::start(move |mut accepted| {
-        accepted.request();
-        accepted.send(PHASES[5].answer);
-        tell.send(send_until_held_up(&mut accepted.stream, BIG, false)).expect("the test listens");
-        accepted.wait_for_fin();
-    });
-    let edge = Edge::before(&[stub.address()], "");
-    let before = memory(&edge);
-    let mut client = edge.connect();
-    client.send(UPGRADE);
-    assert_eq!(client.head().expect("a head").0, 101, "upgraded");
-    let sent = told.recv_timeout(PATIENCE).expect("the worker is held up");
-    assert!(sent < IN_FLIGHT, "the worker could send {sent} bytes to a client that reads none");
-    let grown = memory(&edge).saturating_sub(before);
-    assert!(grown < MEMORY, "the edge holds {grown} bytes more");
+    assert_eq!(line["edge.termination"], "client_closed", "{line:#}");
+    assert_eq!(line["http.response.status_code"], 499, "{line:#}");
+    client.get(3, "/stays");
+    let frames = client.until(DATA);
+    assert!(
+        frames.iter().any(|frame| frame.payload == b"ok"),
+        "the next stream: {frames:#?}"
+    );
 }
 
 /// A WebSocket's last words arrive although one side has sent FIN already.
@@ -491,5 +452,9 @@ fn the_end_of_one_direction_of_a_websocket_does_not_cut_the_other() {
     client.send(UPGRADE);
     assert_eq!(client.head().expect("a head").0, 101, "upgraded");
     client.finish();
-    assert_eq!(text(client.rest()), "hellolast words", "what the worker says after the client's FIN");
+    assert_eq!(
+        text(client.rest()),
+        "hellolast words",
+        "what the worker says after the client's FIN"
+    );
 }

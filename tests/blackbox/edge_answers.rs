@@ -11,18 +11,10 @@ fn a_request_goes_to_the_worker_and_its_answer_comes_back() {
     let mut client = edge.connect();
     for _ in 0..3 {
         let response = client.get("/a?b=c");
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (200, "ok"),
-            "the worker's answer"
-        );
+        assert_eq!((response.status, response.text().as_str()), (200, "ok"), "the worker's answer");
     }
     assert_eq!(stub.accepted(), 1, "the worker's connection is used again");
-    assert!(
-        stub.received(0).starts_with("GET /a?b=c HTTP/1.1\r\n"),
-        "{}",
-        stub.received(0)
-    );
+    assert!(stub.received(0).starts_with("GET /a?b=c HTTP/1.1\r\n"), "{}", stub.received(0));
     let lines = edge.wait_for_log(3);
     assert_eq!(lines[0]["edge.termination"], "ok", "{lines:#?}");
     let series = r#"asgate_requests_total{code="200",method="GET",route="route-1"}"#;

@@ -1,5 +1,7 @@
-//! What the app does not answer is answered by the edge: the status, the word in the log, the counter and the fate of the
-//! client's connection follow from the cause. What is sent again is only what cannot have been done already.
+//! What the app does not answer is answered by the edge: the status, the word in the log, the counter and what becomes
+//! of the client's connection follow from the cause.
+
+mod sent_again;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::support::client::{Client, Response};
+use crate::support::client::Response;
 use crate::support::edge::Edge;
 use crate::support::stub::{Accepted, Stub};
 use crate::support::uvicorn::python;
@@ -22,7 +24,11 @@ fn refusing() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any: SocketAddr = ([127, 0, 0, 1], 0).into();
     socket.bind(&any.into()).expect("a port");
-    let address = socket.local_addr().expect("an address").as_socket().expect("an IP address");
+    let address = socket
+        .local_addr()
+        .expect("an address")
+        .as_socket()
+        .expect("an IP address");
     (socket, address)
 }
 
@@ -39,21 +45,43 @@ fn post(path: &str, body: &str) -> String {
 fn expect_problem(response: &Response, status: u16, what: &str) {
     assert_eq!(response.status, status, "{what}: {response:?}");
     assert!(response.complete, "{what}: whole: {response:?}");
-    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{what}");
+    assert_eq!(
+        response.header("content-type"),
+        Some("application/problem+json"),
+        "{what}"
+    );
     let problem = response.json();
     assert_eq!(problem["status"], status, "{what}: {problem}");
     let id = response.header("x-request-id").expect("an id");
-    assert!(response.text().contains(id), "{what}: the request id is in the body: {problem}");
-    assert!(!response.text().contains("127.0.0.1"), "{what}: no internals: {problem}");
+    assert!(
+        response.text().contains(id),
+        "{what}: the request id is in the body: {problem}"
+    );
+    assert!(
+        !response.text().contains("127.0.0.1"),
+        "{what}: no internals: {problem}"
+    );
     assert!(response.header("server").is_none(), "{what}: {response:?}");
-    let retry_after = response.header("retry-after").and_then(|value| value.parse::<u32>().ok());
-    assert_eq!(retry_after.is_some(), status == 503, "{what}: Retry-After: {response:?}");
+    let retry_after = response
+        .header("retry-after")
+        .and_then(|value| value.parse::<u32>().ok());
+    assert_eq!(
+        retry_after.is_some(),
+        status == 503,
+        "{what}: Retry-After: {response:?}"
+    );
 }
 
 fn expect_line(line: &Value, status: u16, termination: &str, attempts: u64, what: &str) {
-    assert_eq!(line["http.response.status_code"], status, "{what}: status in the log: {line:#}");
+    assert_eq!(
+        line["http.response.status_code"], status,
+        "{what}: status in the log: {line:#}"
+    );
     assert_eq!(line["edge.termination"], termination, "{what}: {line:#}");
-    assert_eq!(line["edge.attempts"], attempts, "{what}: attempts: {line:#}");
+    assert_eq!(
+        line["edge.attempts"], attempts,
+        "{what}: attempts: {line:#}"
+    );
 }
 
 fn terminations(reason: &str) -> String {
@@ -64,8 +92,15 @@ fn terminations(reason: &str) -> String {
 fn nonsense(mut accepted: Accepted) {
     while let Some(request) = accepted.request() {
         let path = request.split(' ').nth(1).unwrap_or_default();
-        let (_, answer) = NONSENSE.into_iter().find(|(name, _)| path == *name).unwrap_or_default();
-        accepted.send(if answer.is_empty() { OK } else { answer.as_bytes() });
+        let (_, answer) = NONSENSE
+            .into_iter()
+            .find(|(name, _)| path == *name)
+            .unwrap_or_default();
+        accepted.send(if answer.is_empty() {
+            OK
+        } else {
+            answer.as_bytes()
+        });
     }
 }
 
@@ -73,17 +108,32 @@ const NONSENSE: [(&str, &str); 8] = [
     ("/words", "this is no HTTP\r\n\r\n"),
     ("/status", "HTTP/1.1 abc OK\r\n\r\n"),
     ("/version", "HTTP/3.0 200 OK\r\ncontent-length: 0\r\n\r\n"),
-    ("/length", "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok"),
-    ("/lengths", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok"),
+    (
+        "/length",
+        "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok",
+    ),
+    (
+        "/lengths",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+    ),
     ("/header", "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n"),
-    ("/coding", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, identity\r\n\r\nok"),
-    ("/unasked-upgrade", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"),
+    (
+        "/coding",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, identity\r\n\r\nok",
+    ),
+    (
+        "/unasked-upgrade",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+    ),
 ];
 
 #[test]
 fn no_route_is_404_and_keeps_the_connection() {
     let stub = Stub::ok();
-    let edge = Edge::before(&[stub.address()], "  - { match: { path: /here }, upstream: u }");
+    let edge = Edge::before(
+        &[stub.address()],
+        "  - { match: { path: /here }, upstream: u }",
+    );
     let mut client = edge.connect();
     expect_problem(&client.get("/elsewhere"), 404, "no route");
     assert_eq!(client.get("/here").status, 200, "the connection is kept");
@@ -102,7 +152,10 @@ fn a_bad_request_is_400_and_closes_the_connection() {
     let requests = [
         ("no Host", "GET / HTTP/1.1\r\n\r\n"),
         ("bad line", "GET  / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("lengths", "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx"),
+        (
+            "lengths",
+            "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        ),
     ];
     for (what, request) in requests {
         let mut client = edge.connect();
@@ -120,7 +173,10 @@ fn a_bad_request_is_400_and_closes_the_connection() {
 #[test]
 fn an_error_is_a_page_for_whoever_asks_for_html() {
     let stub = Stub::ok();
-    let edge = Edge::before(&[stub.address()], "  - { match: { path: /here }, upstream: u }");
+    let edge = Edge::before(
+        &[stub.address()],
+        "  - { match: { path: /here }, upstream: u }",
+    );
     let accepts = [
         ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
         ("application/json", "application/problem+json"),
@@ -128,12 +184,18 @@ fn an_error_is_a_page_for_whoever_asks_for_html() {
     ];
     for (accept, expected) in accepts {
         let mut client = edge.connect();
-        client.send(format!("GET /x HTTP/1.1\r\nHost: test.example\r\nAccept: {accept}\r\n\r\n"));
+        client.send(format!(
+            "GET /x HTTP/1.1\r\nHost: test.example\r\nAccept: {accept}\r\n\r\n"
+        ));
         let response = client.response();
         let kind = response.header("content-type").unwrap_or_default();
         assert!(kind.starts_with(expected), "Accept: {accept}: {response:?}");
         let id = response.header("x-request-id").expect("an id");
-        assert!(response.text().contains(id), "Accept: {accept}: {}", response.text());
+        assert!(
+            response.text().contains(id),
+            "Accept: {accept}: {}",
+            response.text()
+        );
     }
 }
 
@@ -148,11 +210,17 @@ fn a_refused_connect_is_502_and_keeps_the_connection() {
     }
     for line in edge.wait_for_log(2) {
         expect_line(&line, 502, "upstream_connect", 1, "refused");
-        assert!(line.get("edge.retry_reason").is_none(), "nobody else to ask: {line:#}");
+        assert!(
+            line.get("edge.retry_reason").is_none(),
+            "nobody else to ask: {line:#}"
+        );
     }
     edge.wait_for_metric(&terminations("upstream_connect"), 2.0);
     let retries = edge.metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#);
-    assert!(retries.abs() < f64::EPSILON, "nothing was retried, {retries} counted");
+    assert!(
+        retries.abs() < f64::EPSILON,
+        "nothing was retried, {retries} counted"
+    );
     let refused = format!(
         r#"asgate_upstream_connects_total{{result="refused",upstream="u",worker="{address}"}}"#
     );
@@ -174,14 +242,22 @@ fn a_worker_that_closes_before_it_answers_is_502() {
     });
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
-    let requests = [get("/close"), get("/half-a-head"), get("/reset"), post("/close", "body")];
+    let requests = [
+        get("/close"),
+        get("/half-a-head"),
+        get("/reset"),
+        post("/close", "body"),
+    ];
     for request in &requests {
         client.send(request);
         expect_problem(&client.response(), 502, request);
     }
     for (line, request) in edge.wait_for_log(4).iter().zip(requests) {
         expect_line(line, 502, "upstream_closed", 1, &request);
-        assert!(line.get("edge.retry_reason").is_none(), "a fresh connection: {line:#}");
+        assert!(
+            line.get("edge.retry_reason").is_none(),
+            "a fresh connection: {line:#}"
+        );
     }
     assert_eq!(stub.accepted(), 4, "each request was sent once");
     edge.wait_for_metric(&terminations("upstream_closed"), 4.0);
@@ -194,7 +270,11 @@ fn a_worker_that_answers_nonsense_is_502() {
     for (path, answer) in NONSENSE {
         let mut client = edge.connect();
         expect_problem(&client.get(path), 502, answer);
-        assert_eq!(client.get("/fine").status, 200, "{path}: the client's connection is kept");
+        assert_eq!(
+            client.get("/fine").status,
+            200,
+            "{path}: the client's connection is kept"
+        );
     }
     let lines = edge.wait_for_log(2 * NONSENSE.len());
     for line in lines.iter().filter(|line| line["url.path"] != "/fine") {
@@ -215,31 +295,49 @@ fn what_goes_wrong_after_the_head_aborts_the_response() {
             _ => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
         });
         // The client has the head.
-        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
+        wait.lock()
+            .expect("a lock")
+            .recv_timeout(PATIENCE)
+            .expect("word of the test");
         if bad {
             accepted.send("no size\r\n");
         }
         accepted.close();
     });
     let edge = Edge::before(&[stub.address()], "");
-    let cases =
-        [("/short", "upstream_closed"), ("/unended", "upstream_closed"), ("/bad", "upstream_invalid")];
+    let cases = [
+        ("/short", "upstream_closed"),
+        ("/unended", "upstream_closed"),
+        ("/bad", "upstream_invalid"),
+    ];
     for (number, (path, termination)) in cases.into_iter().enumerate() {
         let mut client = edge.connect();
         client.send(get(path));
-        assert_eq!(client.head().expect("a head").0, 200, "{path}: the head is passed on at once");
-        let part = if path == "/short" { client.bytes(4) } else { client.chunk().expect("a chunk") };
+        assert_eq!(
+            client.head().expect("a head").0,
+            200,
+            "{path}: the head is passed on at once"
+        );
+        let part = if path == "/short" {
+            client.bytes(4)
+        } else {
+            client.chunk().expect("a chunk")
+        };
         assert_eq!(part, b"part", "{path}: and so is the body");
         proceed.send(()).expect("the worker listens");
         let rest = client.rest();
-        assert!(rest.is_empty(), "{path}: nothing ends the body: {}", rest.escape_ascii());
+        assert!(
+            rest.is_empty(),
+            "{path}: nothing ends the body: {}",
+            rest.escape_ascii()
+        );
         let line = edge.wait_for_log(number + 1).remove(number);
         expect_line(&line, 200, termination, 1, path);
         assert_eq!(line["edge.response_aborted"], true, "{path}: {line:#}");
     }
 }
 
-/// Head and error in one piece: either the head is not out, and the client is told; or it is, and is followed by the end.
+/// Head and error in one piece: either the head is not out, and the client is told; or it is, and the end follows.
 #[test]
 fn nonsense_in_the_same_piece_as_the_head_is_told_as_it_is() {
     let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -268,20 +366,37 @@ fn nonsense_in_the_same_piece_as_the_head_is_told_as_it_is() {
 fn what_the_app_answers_is_never_replaced() {
     let stub = Stub::start(|mut accepted| {
         while let Some(request) = accepted.request() {
-            let code = request.split(['/', ' ']).nth(2).unwrap_or_default().to_owned();
+            let code = request
+                .split(['/', ' '])
+                .nth(2)
+                .unwrap_or_default()
+                .to_owned();
             accepted.send(format!(
                 "HTTP/1.1 {code} Its Own\r\ncontent-type: text/x-app\r\ncontent-length: 3\r\n\r\napp"
             ));
         }
     });
     let edge = Edge::before(&[stub.address()], "");
-    let codes = [400, 401, 403, 404, 408, 413, 418, 429, 431, 499, 500, 502, 503, 504, 599];
+    let codes = [
+        400, 401, 403, 404, 408, 413, 418, 429, 431, 499, 500, 502, 503, 504, 599,
+    ];
     let mut client = edge.connect();
     for code in codes {
         let response = client.get(&format!("/{code}"));
-        assert_eq!((response.status, response.text().as_str()), (code, "app"), "{response:?}");
-        assert_eq!(response.header("content-type"), Some("text/x-app"), "{response:?}");
-        assert!(response.header("retry-after").is_none(), "nothing is added: {response:?}");
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (code, "app"),
+            "{response:?}"
+        );
+        assert_eq!(
+            response.header("content-type"),
+            Some("text/x-app"),
+            "{response:?}"
+        );
+        assert!(
+            response.header("retry-after").is_none(),
+            "nothing is added: {response:?}"
+        );
     }
     for (line, code) in edge.wait_for_log(codes.len()).iter().zip(codes) {
         expect_line(line, code, "ok", 1, "the app's answer");
@@ -321,15 +436,25 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "the control: it serves");
     expect_problem(&edge.connect().get("/die"), 502, "its last request");
-    let down = || edge.metrics().lines().all(|line| {
-        !(line.starts_with("asgate_worker_up{") && line.ends_with(" 1"))
-    });
+    let down = || {
+        edge.metrics()
+            .lines()
+            .all(|line| !(line.starts_with("asgate_worker_up{") && line.ends_with(" 1")))
+    };
     wait_for("the worker to be out of rotation", || down().then_some(()));
     for _ in 0..2 {
-        expect_problem(&client.get("/"), 503, "no worker, on a connection that is kept");
+        expect_problem(
+            &client.get("/"),
+            503,
+            "no worker, on a connection that is kept",
+        );
     }
     let lines = edge.wait_for_log(4);
-    assert_eq!(lines[1]["http.response.status_code"], 502, "its last request: {:#}", lines[1]);
+    assert_eq!(
+        lines[1]["http.response.status_code"], 502,
+        "its last request: {:#}",
+        lines[1]
+    );
     expect_line(&lines[2], 503, "no_worker", 0, "no worker");
     edge.wait_for_metric(&terminations("no_worker"), 2.0);
 }
@@ -349,7 +474,9 @@ fn a_client_that_leaves_before_the_answer_is_499_in_the_log_only() {
             client.send(request);
             stub.wait_until_received(connection, "\r\n\r\n");
             if reset {
-                SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).expect("linger");
+                SockRef::from(&client.stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .expect("linger");
             }
             drop(client);
             let line = edge.wait_for_log(connection + 1).remove(connection);
@@ -358,136 +485,4 @@ fn a_client_that_leaves_before_the_answer_is_499_in_the_log_only() {
     }
     edge.wait_for_metric(&terminations("client_closed"), 6.0);
     edge.wait_for_metric(r#"asgate_requests_in_flight{upstream="u"}"#, 0.0);
-}
-
-#[test]
-fn a_failed_connect_is_tried_again_with_another_worker() {
-    let (_socket, dead) = refusing();
-    let stub = Stub::ok();
-    let edge = Edge::before(&[dead, stub.address()], "");
-    let mut client = edge.connect();
-    for number in 0..10 {
-        client.send(if number % 2 == 0 { get("/") } else { post("/", "body") });
-        let response = client.response();
-        assert_eq!((response.status, response.text().as_str()), (200, "ok"), "{response:?}");
-    }
-    let lines = edge.wait_for_log(10);
-    let retried = lines.iter().filter(|line| line["edge.attempts"] == 2).count();
-    for line in &lines {
-        let twice = line["edge.attempts"] == 2;
-        let reason = twice.then_some("connect");
-        assert_eq!(line["edge.retry_reason"].as_str(), reason, "{line:#}");
-        assert_eq!(line["edge.termination"], "ok", "{line:#}");
-        assert_eq!(line["edge.worker"], stub.address().to_string(), "who answered: {line:#}");
-    }
-    assert!((1..10).contains(&retried), "the dead one has its turns, and only those: {retried}");
-    let counted = edge.metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#);
-    assert_eq!(counted.to_string(), retried.to_string(), "asgate_retries_total");
-    let bodies = stub.received(0).matches("\r\n\r\nbody").count();
-    assert_eq!(bodies, 5, "each body arrives once: {}", stub.received(0));
-}
-
-#[test]
-fn attempts_end_with_the_workers() {
-    let (_first, one) = refusing();
-    let (_second, two) = refusing();
-    let edge = Edge::before(&[one, two], "");
-    expect_problem(&edge.connect().get("/"), 502, "both dead");
-    let line = edge.only_log_line();
-    expect_line(&line, 502, "upstream_connect", 2, "both dead");
-    assert_eq!(line["edge.retry_reason"], "connect", "{line:#}");
-    edge.wait_for_metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#, 1.0);
-}
-
-/// How a worker treats the second request on its first connection, and whether its next connection serves.
-#[derive(Clone, Copy, Debug)]
-enum Stale {
-    Close,
-    Reset,
-    HalfHead,
-    CloseAlways,
-}
-
-fn stale_worker(stale: Stale) -> Stub {
-    Stub::start(move |mut accepted| {
-        if accepted.number == 0 {
-            accepted.request();
-            accepted.send(OK);
-            accepted.request();
-        }
-        match (accepted.number, stale) {
-            (0, Stale::Reset) => return accepted.reset(),
-            (0, Stale::HalfHead) => {
-                accepted.send("HTTP/1.1 2");
-                return accepted.close();
-            }
-            (0, _) => return accepted.close(),
-            (_, Stale::CloseAlways) => {
-                accepted.request();
-                return accepted.close();
-            }
-            _ => {}
-        }
-        while accepted.request().is_some() {
-            accepted.send(OK);
-        }
-    })
-}
-
-#[test]
-fn only_what_cannot_have_been_done_is_sent_again_when_a_kept_connection_was_stale() {
-    let cases = [
-        (Stale::Close, get("/"), 200, "ok", 2),
-        (Stale::Reset, get("/"), 200, "ok", 2),
-        // Sent again once, and then over a connection that cannot be stale.
-        (Stale::CloseAlways, get("/"), 502, "upstream_closed", 2),
-        // The worker had the body, and may have acted on it.
-        (Stale::Close, post("/", "body"), 502, "upstream_closed", 1),
-        (Stale::Reset, post("/", "body"), 502, "upstream_closed", 1),
-        // Not idempotent, with or without a body (RFC 9110 §9.2.2).
-        (Stale::Close, post("/", ""), 502, "upstream_closed", 1),
-        // It had begun to answer.
-        (Stale::HalfHead, get("/"), 502, "upstream_closed", 1),
-    ];
-    for (stale, request, status, termination, attempts) in cases {
-        let what = format!("{stale:?} {request:?}");
-        let stub = stale_worker(stale);
-        let edge = Edge::before(&[stub.address()], "");
-        let mut client = edge.connect();
-        assert_eq!(client.get("/first").status, 200, "{what}: the first request");
-        client.send(&request);
-        assert_eq!(client.response().status, status, "{what}");
-        let line = edge.wait_for_log(2).remove(1);
-        expect_line(&line, status, termination, attempts, &what);
-        let retried = attempts == 2;
-        let reason = retried.then_some("stale");
-        assert_eq!(line["edge.retry_reason"].as_str(), reason, "{what}: {line:#}");
-        assert_eq!(line["edge.connection_reused"], !retried, "{what}: the last attempt: {line:#}");
-        let series = r#"asgate_retries_total{reason="stale",upstream="u"}"#;
-        edge.wait_for_metric(series, if retried { 1.0 } else { 0.0 });
-        assert_eq!(stub.accepted(), attempts as usize, "{what}: connections to the worker");
-    }
-}
-
-/// A worker that closes an idle connection does no harm at all: the edge looks before it sends.
-#[test]
-fn a_kept_connection_that_the_worker_has_closed_is_not_used() {
-    let (tell, closed) = channel();
-    let stub = Stub::start(move |mut accepted| {
-        accepted.request();
-        accepted.send(OK);
-        accepted.close();
-        // The test may be over.
-        let _ = tell.send(());
-    });
-    let edge = Edge::before(&[stub.address()], "");
-    let mut client: Client = edge.connect();
-    for number in 0..6 {
-        client.send(if number % 2 == 0 { get("/") } else { post("/", "body") });
-        assert_eq!(client.response().status, 200, "request {number}");
-        closed.recv_timeout(PATIENCE).expect("the worker closes");
-    }
-    for line in edge.wait_for_log(6) {
-        expect_line(&line, 200, "ok", 1, "nothing had to be sent again");
-    }
 }

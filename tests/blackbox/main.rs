@@ -9,4 +9,25 @@
 
 mod support;
 
+mod clients_agree;
+mod command_line;
+mod disconnects_are_passed_on;
+mod each_timeout_ends_its_phase;
 mod edge_answers;
+mod every_request_is_logged_once;
+mod failures_have_their_outcome;
+mod identity_survives;
+mod idle_connections_close;
+mod large_bodies_need_no_memory;
+mod limits_hold;
+mod long_requests_survive;
+mod mixed_load_loses_nothing;
+mod pingora_edges;
+mod requests_are_unambiguous;
+mod responses_are_sane;
+mod routes_choose;
+mod slow_headers_are_refused;
+mod stop_is_graceful;
+mod streams_are_not_held_back;
+mod supervised_workers_serve;
+mod websockets_pass;

@@ -3,6 +3,7 @@
 //!
 //! The tables have a row for each row of what the HTTP engine alone would let through, and more.
 
+mod bodies;
 mod chunks;
 mod forwarded;
 mod refused;

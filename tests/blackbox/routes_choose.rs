@@ -31,197 +31,125 @@ fn assert_goes_on_or_says_so(mut client: Client, headers: &[(String, String)]) {
     }
 }
 
-/// Routes that answer with their own name.
-fn answering(routes: &[(&str, &str)]) -> String {
-    let line = |(name, conditions): &(&str, &str)| {
-        format!("  - {{ match: {{ {conditions} }}, respond: {{ body: {name} }} }}\n")
+/// Routes that answer with their own name; each line is a name and its conditions.
+fn answering(routes: &str) -> String {
+    let route = |line: &str| {
+        let (name, conditions) = line.trim().split_once(' ')?;
+        Some(format!(
+            "  - {{ match: {{ {conditions} }}, respond: {{ body: {name} }} }}\n"
+        ))
     };
-    routes.iter().map(line).collect()
+    routes.lines().filter_map(route).collect()
 }
 
 /// From least to most specific, so that the order in the file would choose wrongly.
-const ROUTES: [(&str, &str); 22] = [
-    ("any-host", "path: /"),
-    ("any-host-api", "path: /api"),
-    ("wild", "host: \"*.example.com\""),
-    ("wild-exact-path", "host: \"*.example.com\", path: =/api"),
-    ("wilder", "host: \"*.deep.example.com\""),
-    ("exact", "host: api.example.com"),
-    (
-        "exact-regex",
-        "host: api.example.com, path: \"~^/api/v[0-9]$\"",
-    ),
-    ("exact-api", "host: api.example.com, path: /api"),
-    ("exact-api-slash", "host: api.example.com, path: /api/"),
-    ("exact-api-users", "host: api.example.com, path: /api/users"),
-    ("exact-path", "host: api.example.com, path: =/api/users/me"),
-    ("two-hosts", "host: [one.test, two.test]"),
-    (
-        "post",
-        "host: conditions.test, path: /form, method: [POST, PUT]",
-    ),
-    (
-        "tenant",
-        "host: conditions.test, path: /form, header: { x-tenant: a }",
-    ),
-    (
-        "query",
-        "host: conditions.test, path: /form, query: { version: \"2\" }",
-    ),
-    ("form", "host: conditions.test, path: /form"),
-    (
-        "both",
-        "host: conditions.test, path: /all, method: GET, header: { x-a: b }, query: { c: d }",
-    ),
-    ("first", "host: order.test, path: /same, header: { x-a: b }"),
-    ("second", "host: order.test, path: /same, query: { c: d }"),
-    ("regex", "host: regex.test, path: \"~^/v[0-9]+/\""),
-    ("regex-later", "host: regex.test, path: \"~^/v1/\""),
-    ("regex-open", "host: regex.test, path: \"~/only$\""),
-];
+const ROUTES: &str = r#"
+    any-host        path: /
+    any-host-api    path: /api
+    wild            host: "*.example.com"
+    wild-exact-path host: "*.example.com", path: =/api
+    wilder          host: "*.deep.example.com"
+    exact           host: api.example.com
+    exact-regex     host: api.example.com, path: "~^/api/v[0-9]$"
+    exact-api       host: api.example.com, path: /api
+    exact-api-slash host: api.example.com, path: /api/
+    exact-api-users host: api.example.com, path: /api/users
+    exact-path      host: api.example.com, path: =/api/users/me
+    two-hosts       host: [one.test, two.test]
+    post            host: conditions.test, path: /form, method: [POST, PUT]
+    tenant          host: conditions.test, path: /form, header: { x-tenant: a }
+    query           host: conditions.test, path: /form, query: { version: "2" }
+    form            host: conditions.test, path: /form
+    both            host: conditions.test, path: /all, method: GET, header: { x-a: b }, query: { c: d }
+    first           host: order.test, path: /same, header: { x-a: b }
+    second          host: order.test, path: /same, query: { c: d }
+    regex           host: regex.test, path: "~^/v[0-9]+/"
+    regex-later     host: regex.test, path: "~^/v1/"
+    regex-open      host: regex.test, path: "~/only$"
+"#;
+
+/// Method, host, target, header lines, and the route that takes it.
+const REQUESTS: &str = r#"
+    # Hosts: exact before wildcard before every host; longest wildcard; case, port and a dot do not matter.
+    GET  other.test                /                                          any-host
+    GET  api.example.com           /                                          exact
+    GET  API.Example.COM:8080      /                                          exact
+    GET  api.example.com.          /                                          exact
+    GET  www.example.com           /                                          wild
+    GET  a.b.example.com           /                                          wild
+    GET  x.deep.example.com        /                                          wilder
+    GET  deep.example.com          /                                          wild
+    GET  example.com               /                                          any-host
+    GET  notexample.com            /                                          any-host
+    GET  api.example.com.evil.test /                                          any-host
+    GET  one.test                  /                                          two-hosts
+    GET  two.test                  /                                          two-hosts
+    # The host goes before the path, however well that fits elsewhere.
+    GET  www.example.com           /v1/x                                      wild
+    GET  www.example.com           /api                                       wild-exact-path
+    GET  www.example.com           /api/                                      wild
+    # Paths: exact, then longest prefix on segment boundaries, then regex in the order of the file.
+    GET  api.example.com           /api                                       exact-api
+    GET  api.example.com           /api/                                      exact-api-slash
+    GET  api.example.com           /api/x                                     exact-api-slash
+    GET  api.example.com           /apix                                      exact
+    GET  api.example.com           /api?x=/api/users                          exact-api
+    GET  api.example.com           /API                                       exact
+    GET  api.example.com           /api/users                                 exact-api-users
+    GET  api.example.com           /api/users/7                               exact-api-users
+    GET  api.example.com           /api/users7                                exact-api-slash
+    GET  api.example.com           /api/users/me                              exact-path
+    GET  api.example.com           /api/users/me?a                            exact-path
+    GET  api.example.com           /api/users/me/                             exact-api-users
+    GET  api.example.com           /api/v1                                    exact-api-slash
+    GET  api.example.com           /xv1                                       exact
+    GET  regex.test                /v1/x                                      regex
+    GET  regex.test                /v/x                                       any-host
+    GET  regex.test                /x/v1/                                     any-host
+    GET  regex.test                /v1/only                                   regex
+    GET  regex.test                /a/b/only                                  regex-open
+    # Where a host has no route for a path, the next host that fits is asked.
+    GET  regex.test                /a                                         any-host
+    # Methods, headers and query; of several that fit, the first in the file.
+    POST conditions.test           /form                                      post
+    PUT  conditions.test           /form/x                                    post
+    GET  conditions.test           /form                                      form
+    GET  conditions.test           /form              X-Tenant:a              tenant
+    GET  conditions.test           /form              X-Tenant:b x-tenant:a   tenant
+    GET  conditions.test           /form              X-Tenant:A              form
+    GET  conditions.test           /form              X-Tenant:a,b            form
+    GET  conditions.test           /form?version=2                            query
+    GET  conditions.test           /form?a=b&version=%32                         query
+    GET  conditions.test           /form?version=22                           form
+    GET  conditions.test           /form?Version=2                            form
+    GET  conditions.test           /all?c=d           X-A:b                   both
+    POST conditions.test           /all?c=d           X-A:b                   any-host
+    GET  conditions.test           /all?c=d                                   any-host
+    GET  conditions.test           /all               X-A:b                   any-host
+    GET  order.test                /same?c=d          X-A:b                   first
+    GET  order.test                /same?c=d                                  second
+"#;
 
 #[test]
 fn the_most_specific_route_takes_the_request() {
-    let edge = Edge::before(&[Stub::ok().address()], &answering(&ROUTES));
+    let edge = Edge::before(&[Stub::ok().address()], &answering(ROUTES));
     let mut client = edge.connect();
     let mut wrong = Vec::new();
-    for (method, host, target, lines, expected) in [
-        // Hosts: exact before wildcard before every host; longest wildcard; case, port and a dot do not matter.
-        ("GET", "other.test", "/", "", "any-host"),
-        ("GET", "api.example.com", "/", "", "exact"),
-        ("GET", "API.Example.COM:8080", "/", "", "exact"),
-        ("GET", "api.example.com.", "/", "", "exact"),
-        ("GET", "www.example.com", "/", "", "wild"),
-        ("GET", "a.b.example.com", "/", "", "wild"),
-        ("GET", "x.deep.example.com", "/", "", "wilder"),
-        ("GET", "deep.example.com", "/", "", "wild"),
-        ("GET", "example.com", "/", "", "any-host"),
-        ("GET", "notexample.com", "/", "", "any-host"),
-        ("GET", "api.example.com.evil.test", "/", "", "any-host"),
-        ("GET", "one.test", "/", "", "two-hosts"),
-        ("GET", "two.test", "/", "", "two-hosts"),
-        // The host goes before the path, however well that fits elsewhere.
-        ("GET", "www.example.com", "/v1/x", "", "wild"),
-        ("GET", "www.example.com", "/api", "", "wild-exact-path"),
-        ("GET", "www.example.com", "/api/", "", "wild"),
-        // Paths: exact, then longest prefix on segment boundaries, then regex in the order of the file.
-        ("GET", "api.example.com", "/api", "", "exact-api"),
-        ("GET", "api.example.com", "/api/", "", "exact-api-slash"),
-        ("GET", "api.example.com", "/api/x", "", "exact-api-slash"),
-        ("GET", "api.example.com", "/apix", "", "exact"),
-        (
-            "GET",
-            "api.example.com",
-            "/api?x=/api/users",
-            "",
-            "exact-api",
-        ),
-        ("GET", "api.example.com", "/API", "", "exact"),
-        (
-            "GET",
-            "api.example.com",
-            "/api/users",
-            "",
-            "exact-api-users",
-        ),
-        (
-            "GET",
-            "api.example.com",
-            "/api/users/7",
-            "",
-            "exact-api-users",
-        ),
-        (
-            "GET",
-            "api.example.com",
-            "/api/users7",
-            "",
-            "exact-api-slash",
-        ),
-        ("GET", "api.example.com", "/api/users/me", "", "exact-path"),
-        (
-            "GET",
-            "api.example.com",
-            "/api/users/me?a",
-            "",
-            "exact-path",
-        ),
-        (
-            "GET",
-            "api.example.com",
-            "/api/users/me/",
-            "",
-            "exact-api-users",
-        ),
-        ("GET", "api.example.com", "/api/v1", "", "exact-api-slash"),
-        ("GET", "api.example.com", "/xv1", "", "exact"),
-        ("GET", "regex.test", "/v1/x", "", "regex"),
-        ("GET", "regex.test", "/v/x", "", "any-host"),
-        ("GET", "regex.test", "/x/v1/", "", "any-host"),
-        ("GET", "regex.test", "/v1/only", "", "regex"),
-        ("GET", "regex.test", "/a/b/only", "", "regex-open"),
-        // Where a host has no route for a path, the next host that fits is asked.
-        ("GET", "regex.test", "/a", "", "any-host"),
-        // Methods, headers and query; of several that fit, the first in the file.
-        ("POST", "conditions.test", "/form", "", "post"),
-        ("PUT", "conditions.test", "/form/x", "", "post"),
-        ("GET", "conditions.test", "/form", "", "form"),
-        (
-            "GET",
-            "conditions.test",
-            "/form",
-            "X-Tenant: a\r\n",
-            "tenant",
-        ),
-        (
-            "GET",
-            "conditions.test",
-            "/form",
-            "X-Tenant: b\r\nx-tenant: a\r\n",
-            "tenant",
-        ),
-        ("GET", "conditions.test", "/form", "X-Tenant: A\r\n", "form"),
-        (
-            "GET",
-            "conditions.test",
-            "/form",
-            "X-Tenant: a, b\r\n",
-            "form",
-        ),
-        ("GET", "conditions.test", "/form?version=2", "", "query"),
-        (
-            "GET",
-            "conditions.test",
-            "/form?a=b&version=%32",
-            "",
-            "query",
-        ),
-        ("GET", "conditions.test", "/form?version=22", "", "form"),
-        ("GET", "conditions.test", "/form?Version=2", "", "form"),
-        ("GET", "conditions.test", "/all?c=d", "X-A: b\r\n", "both"),
-        (
-            "POST",
-            "conditions.test",
-            "/all?c=d",
-            "X-A: b\r\n",
-            "any-host",
-        ),
-        ("GET", "conditions.test", "/all?c=d", "", "any-host"),
-        ("GET", "conditions.test", "/all", "X-A: b\r\n", "any-host"),
-        ("GET", "order.test", "/same?c=d", "X-A: b\r\n", "first"),
-        ("GET", "order.test", "/same?c=d", "", "second"),
-    ] {
-        let body = if method == "GET" {
-            ""
-        } else {
-            "Content-Length: 0\r\n"
+    for row in REQUESTS
+        .lines()
+        .filter(|row| !row.is_empty() && !row.contains('#'))
+    {
+        let words: Vec<_> = row.split_whitespace().collect();
+        let [method, host, target, headers @ .., expected] = &words[..] else {
+            panic!("not a row: {row}");
         };
-        let response = ask(&mut client, method, host, target, &format!("{lines}{body}"));
-        if response.text() != expected {
-            let found = format!("{} {}", response.status, response.text());
-            wrong.push(format!(
-                "{method} {host} {target} {lines:?}: {found}, not {expected}"
-            ));
+        let mut lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        if *method != "GET" {
+            lines += "Content-Length: 0\r\n";
+        }
+        let response = ask(&mut client, method, host, target, &lines);
+        if response.text() != *expected {
+            wrong.push(format!("{row}: {} {}", response.status, response.text()));
         }
     }
     assert!(
@@ -233,11 +161,11 @@ fn the_most_specific_route_takes_the_request() {
 
 #[test]
 fn what_no_route_takes_is_not_found() {
-    let routes = answering(&[
-        ("a", "host: a.test, path: /a"),
-        ("get", "host: b.test, method: GET"),
-        ("head", "host: c.test, method: HEAD"),
-    ]);
+    let routes = answering(
+        "a host: a.test, path: /a
+         get host: b.test, method: GET
+         head host: c.test, method: HEAD",
+    );
     let edge = Edge::before(&[Stub::ok().address()], &routes);
     let mut client = edge.connect();
     for (number, (method, host, target, status)) in [

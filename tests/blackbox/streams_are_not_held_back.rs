@@ -72,45 +72,39 @@ fn the_sample_apps_events_are_spread_over_the_time_they_were_sent_in() {
     client.send("GET /events?count=4&interval=0.2 HTTP/1.1\r\nHost: a.test\r\n\r\n");
     let (status, headers) = client.head().expect("a head");
     assert_eq!(status, 200, "{headers:?}");
-    assert!(headers.contains(&(
-        "content-type".into(),
-        "text/event-stream; charset=utf-8".into()
-    )));
-    assert!(
-        headers.contains(&("cache-control".into(), "no-cache".into())),
-        "{headers:?}"
-    );
+    assert!(headers.contains(&("content-type".into(), "text/event-stream; charset=utf-8".into())));
+    assert!(headers.contains(&("cache-control".into(), "no-cache".into())), "{headers:?}");
     let mut arrivals = Vec::new();
     for number in 0..4 {
         let event = client.chunk().expect("an event");
         arrivals.push(Instant::now());
         let expected = format!("id: {number}\ndata: event {number}\n\n");
-        assert_eq!(
-            String::from_utf8_lossy(&event),
-            expected,
-            "one event in one chunk"
-        );
+        assert_eq!(String::from_utf8_lossy(&event), expected, "one event in one chunk");
     }
     assert_eq!(client.chunk().as_deref(), Some(&b""[..]), "the end");
     for pair in arrivals.windows(2) {
         let gap = pair[1] - pair[0];
-        assert!(
-            gap > Duration::from_millis(100),
-            "sent 200 ms apart, arrived {gap:?} apart"
-        );
+        assert!(gap > Duration::from_millis(100), "sent 200 ms apart, arrived {gap:?} apart");
     }
 }
 
-/// How a worker may frame a body: head, the framing of one part, what ends it.
-const FRAMINGS: [(&str, &str, fn(&str) -> String, &str); 3] = [
-    (
-        "chunked",
-        "transfer-encoding: chunked",
-        |part| format!("{:x}\r\n{part}\r\n", part.len()),
-        "0\r\n\r\n",
-    ),
-    ("content-length", "content-length: 30", str::to_owned, ""),
-    ("close", "connection: close", str::to_owned, ""),
+/// How a worker may frame a body.
+struct Framing {
+    name: &'static str,
+    header: &'static str,
+    part: fn(&str) -> String,
+    end: &'static str,
+}
+
+const FRAMINGS: [Framing; 3] = [
+    Framing {
+        name: "chunked",
+        header: "transfer-encoding: chunked",
+        part: |part| format!("{:x}\r\n{part}\r\n", part.len()),
+        end: "0\r\n\r\n",
+    },
+    Framing { name: "content-length", header: "content-length: 30", part: str::to_owned, end: "" },
+    Framing { name: "close", header: "connection: close", part: str::to_owned, end: "" },
 ];
 
 /// A worker that sends `part-N\n`, ten bytes each, whenever it is sent a byte on `step`.
@@ -119,19 +113,18 @@ fn stepper(step: SocketAddr) -> Stub {
         let Some(head) = accepted.request_head() else {
             return;
         };
-        let asked_for = |name| head.starts_with(&format!("GET /{name} "));
-        let Some((_, headers, part, end)) = FRAMINGS.iter().find(|(name, ..)| asked_for(name))
-        else {
+        let asked_for = |framing: &&Framing| head.starts_with(&format!("GET /{} ", framing.name));
+        let Some(framing) = FRAMINGS.iter().find(asked_for) else {
             return;
         };
         let mut step = Client::connect(step);
-        accepted.send(format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n"));
+        accepted.send(format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n", framing.header));
         for number in 0..3 {
             step.bytes(1);
-            accepted.send(part(&format!("part-{number:04}\n")));
+            accepted.send((framing.part)(&format!("part-{number:04}\n")));
         }
         step.bytes(1);
-        accepted.send(end);
+        accepted.send(framing.end);
         accepted.close();
     })
 }
@@ -141,7 +134,7 @@ fn every_framing_goes_on_piece_by_piece_down_to_the_head() {
     let steps = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let worker = stepper(steps.local_addr().expect("its address"));
     let edge = Edge::before(&[worker.address()], "");
-    for (name, ..) in FRAMINGS {
+    for Framing { name, .. } in FRAMINGS {
         let mut client = edge.connect();
         client.send(format!("GET /{name} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
         let (mut step, _) = steps.accept().expect("the worker");
@@ -151,32 +144,17 @@ fn every_framing_goes_on_piece_by_piece_down_to_the_head() {
         let chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
         assert_eq!(chunked, name != "content-length", "{name}: {headers:?}");
         for number in 0..3 {
-            assert!(
-                client.is_quiet_for(QUIET),
-                "{name}: a part that was not sent yet"
-            );
+            assert!(client.is_quiet_for(QUIET), "{name}: a part that was not sent yet");
             step.write_all(b"x").expect("a step");
             let expected = format!("part-{number:04}\n");
-            let part = if chunked {
-                client.chunk().expect("a part")
-            } else {
-                client.bytes(10)
-            };
-            assert_eq!(
-                String::from_utf8_lossy(&part),
-                expected,
-                "{name}: exactly this part"
-            );
+            let part = if chunked { client.chunk().expect("a part") } else { client.bytes(10) };
+            assert_eq!(String::from_utf8_lossy(&part), expected, "{name}: exactly this part");
         }
         step.write_all(b"x").expect("a step");
         if chunked {
             assert_eq!(client.chunk().as_deref(), Some(&b""[..]), "{name}: the end");
         }
-        assert_eq!(
-            client.get("/no").status,
-            502,
-            "the client's connection goes on after {name}"
-        );
+        assert_eq!(client.get("/no").status, 502, "the client's connection goes on after {name}");
     }
 }
 
@@ -204,12 +182,9 @@ with httpx.Client(**options) as client:
 "#;
     let uvicorn = Uvicorn::serving(&test_app(), &[]);
     let edge = Edge::before(&[uvicorn.address()], "");
-    for (version, framing) in [
-        ("1.1", "chunked"),
-        ("1.1", "length"),
-        ("2", "none"),
-        ("2", "length"),
-    ] {
+    for (version, framing) in
+        [("1.1", "chunked"), ("1.1", "length"), ("2", "none"), ("2", "length")]
+    {
         run_python(script, &[&edge.address().to_string(), version, framing]);
     }
 }
@@ -225,18 +200,10 @@ fn request_and_response_may_flow_at_the_same_time() {
         let part = format!("part {number}");
         client.send(format!("{:x}\r\n{part}\r\n", part.len()));
         if number == 0 {
-            assert_eq!(
-                client.head().map(|(status, _)| status),
-                Some(200),
-                "the head"
-            );
+            assert_eq!(client.head().map(|(status, _)| status), Some(200), "the head");
         }
         let echo = client.chunk().expect("an echo");
-        assert_eq!(
-            String::from_utf8_lossy(&echo),
-            part,
-            "the echo of part {number}"
-        );
+        assert_eq!(String::from_utf8_lossy(&echo), part, "the echo of part {number}");
     }
     client.send("0\r\n\r\n");
     assert_eq!(client.chunk().as_deref(), Some(&b""[..]), "the end");
@@ -261,11 +228,7 @@ fn more_than_all_buffers_hold_is_echoed_without_a_deadlock() {
         }
         sender.write_all(b"0\r\n\r\n").expect("sent");
     });
-    assert_eq!(
-        client.head().map(|(status, _)| status),
-        Some(200),
-        "the head"
-    );
+    assert_eq!(client.head().map(|(status, _)| status), Some(200), "the head");
     let mut received = 0;
     while let Some(chunk) = client.chunk().filter(|chunk| !chunk.is_empty()) {
         for byte in chunk {

@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod edge;
+pub mod frames;
 pub mod http2;
 pub mod stub;
 pub mod uvicorn;

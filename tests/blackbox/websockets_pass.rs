@@ -58,20 +58,14 @@ fn messages_of_every_kind_and_size_are_echoed() {
     let uvicorn = Uvicorn::serving(&test_app(), &[]);
     let edge = edge_before(uvicorn.address());
     for path in ["/ws", "/sub/ws"] {
-        run(
-            edge.address(),
-            &EXCHANGE.replace("PATH", &format!("'{path}'")),
-        );
+        run(edge.address(), &EXCHANGE.replace("PATH", &format!("'{path}'")));
     }
     let lines = edge.wait_for_log(4);
     for line in &lines {
         assert_eq!(line["http.response.status_code"], 101, "{line}");
         assert_eq!(line["edge.termination"], "ok", "closed in order: {line}");
         let bytes = line["http.response.body.bytes"].as_u64();
-        assert!(
-            bytes.is_some_and(|bytes| bytes > 3 << 20),
-            "its bytes are counted: {line}"
-        );
+        assert!(bytes.is_some_and(|bytes| bytes > 3 << 20), "its bytes are counted: {line}");
     }
 }
 
@@ -105,10 +99,7 @@ for code in (1000, 1001, 1008, 1011, 3000, 4999):
             seen.append(code)
 return seen
 ";
-    assert_eq!(
-        run(edge.address(), from_the_app).to_string(),
-        "[1000,1001,1008,1011,3000,4999]"
-    );
+    assert_eq!(run(edge.address(), from_the_app).to_string(), "[1000,1001,1008,1011,3000,4999]");
     let from_the_client = "
 seen = []
 async with httpx.AsyncClient() as client:
@@ -126,10 +117,7 @@ async with httpx.AsyncClient() as client:
     assert closed[0] in (1005, 1006), closed
 return seen
 ";
-    assert_eq!(
-        run(edge.address(), from_the_client).to_string(),
-        "[1000,1001,3003,4000]"
-    );
+    assert_eq!(run(edge.address(), from_the_client).to_string(), "[1000,1001,3003,4000]");
 }
 
 #[test]
@@ -147,29 +135,12 @@ async with connect(base + '/ws', subprotocols=['a.v1', 'b.v2']) as socket:
 return seen
 ";
     let seen = run(edge.address(), script);
-    assert_eq!(
-        seen["path"], "/ws/scope",
-        "the prefix is stripped: {seen:#}"
-    );
-    assert_eq!(
-        seen["url"],
-        format!("ws://{}/ws/scope?q=1", edge.address()),
-        "{seen:#}"
-    );
-    assert_eq!(
-        seen["subprotocols"].to_string(),
-        r#"["a.v1","b.v2"]"#,
-        "{seen:#}"
-    );
+    assert_eq!(seen["path"], "/ws/scope", "the prefix is stripped: {seen:#}");
+    assert_eq!(seen["url"], format!("ws://{}/ws/scope?q=1", edge.address()), "{seen:#}");
+    assert_eq!(seen["subprotocols"].to_string(), r#"["a.v1","b.v2"]"#, "{seen:#}");
     assert_eq!(seen["chosen"], "b.v2", "the app's choice: {seen:#}");
-    assert_eq!(
-        seen["response"]["x-from-the-app"], "yes",
-        "the app's header: {seen:#}"
-    );
-    assert!(
-        seen["response"]["x-request-id"].is_string(),
-        "the edge's header: {seen:#}"
-    );
+    assert_eq!(seen["response"]["x-from-the-app"], "yes", "the app's header: {seen:#}");
+    assert!(seen["response"]["x-request-id"].is_string(), "the edge's header: {seen:#}");
     let headers = seen["headers"].to_string();
     for line in [
         r#"["x-ordinary","kept"]"#,
@@ -189,12 +160,7 @@ fn a_refused_upgrade_is_a_response_like_any_other() {
     let edge = edge_before(uvicorn.address());
     for (number, (path, status, header, body)) in [
         ("/ws/reject", 403, None, ""),
-        (
-            "/ws/deny",
-            401,
-            Some(("www-authenticate", "Basic")),
-            "who are you?",
-        ),
+        ("/ws/deny", 401, Some(("www-authenticate", "Basic")), "who are you?"),
     ]
     .into_iter()
     .enumerate()
@@ -204,21 +170,14 @@ fn a_refused_upgrade_is_a_response_like_any_other() {
         let response = client.response();
         assert_eq!(response.status, status, "{path}: {response:?}");
         assert!(response.complete, "{path}: {response:?}");
-        assert!(
-            response.text().starts_with(body),
-            "{path}: {}",
-            response.text()
-        );
+        assert!(response.text().starts_with(body), "{path}: {}", response.text());
         if let Some((name, value)) = header {
             assert_eq!(response.header(name), Some(value), "{path}: {response:?}");
         }
         assert!(response.header("upgrade").is_none(), "{path}: {response:?}");
         let line = edge.wait_for_log(number + 1).remove(number);
         assert_eq!(line["http.response.status_code"], status, "{path}: {line}");
-        assert_eq!(
-            line["edge.termination"], "ok",
-            "the app's answer, {path}: {line}"
-        );
+        assert_eq!(line["edge.termination"], "ok", "the app's answer, {path}: {line}");
     }
 }
 
@@ -239,30 +198,21 @@ return sum(await asyncio.gather(*(one(number) for number in range(100))))
     assert_eq!(run(edge.address(), script), 4950, "the sum of all numbers");
     edge.wait_for_log(100);
     edge.wait_for_metric(r#"asgate_requests_in_flight{upstream="u"}"#, 0.0);
-    let listener = format!(
-        "asgate_listener_connections{{listener=\"{}\"}}",
-        edge.address()
-    );
-    edge.wait_for_metric(&listener, 0.0);
+    let listener = r#"asgate_listener_connections{listener="127.0.0.1:0"}"#;
+    assert!(edge.metrics().contains(listener), "that is its name");
+    edge.wait_for_metric(listener, 0.0);
 }
 
-/// What the app answers first, and what the client may have sent by then.
 #[test]
 fn bytes_directly_behind_the_handshake_arrive() {
     const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
                           sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     for (name, parts) in [
         ("in one write", vec![format!("{ANSWER}\u{1}first bytes")]),
-        (
-            "in two",
-            vec![ANSWER.to_owned(), "\u{1}first bytes".to_owned()],
-        ),
+        ("in two", vec![ANSWER.to_owned(), "\u{1}first bytes".to_owned()]),
         (
             "cut in the head",
-            vec![
-                ANSWER[..40].to_owned(),
-                format!("{}\u{1}first bytes", &ANSWER[40..]),
-            ],
+            vec![ANSWER[..40].to_owned(), format!("{}\u{1}first bytes", &ANSWER[40..])],
         ),
     ] {
         let worker = Stub::start(move |mut accepted| {
@@ -287,16 +237,8 @@ fn bytes_directly_behind_the_handshake_arrive() {
         let mut client = edge.connect();
         client.send(format!("{}early", handshake("/any")));
         assert_eq!(client.head().map(|(status, _)| status), Some(101), "{name}");
-        assert_eq!(
-            client.bytes(12),
-            b"\x01first bytes",
-            "{name}: what the worker said at once"
-        );
-        assert_eq!(
-            client.bytes(5),
-            b"early",
-            "{name}: what the client said at once"
-        );
+        assert_eq!(client.bytes(12), b"\x01first bytes", "{name}: what the worker said at once");
+        assert_eq!(client.bytes(5), b"early", "{name}: what the client said at once");
         client.send("late");
         assert_eq!(client.bytes(4), b"late", "{name}: what it said then");
         client.finish();
@@ -315,11 +257,7 @@ fn only_websockets_are_upgraded() {
             "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n",
             false,
         ),
-        (
-            "another",
-            "Connection: Upgrade\r\nUpgrade: something\r\n",
-            false,
-        ),
+        ("another", "Connection: Upgrade\r\nUpgrade: something\r\n", false),
         ("TLS", "Connection: upgrade\r\nUpgrade: TLS/1.2\r\n", false),
         (
             "without the connection's word",
@@ -332,15 +270,9 @@ fn only_websockets_are_upgraded() {
             true,
         ),
     ] {
-        client.send(format!(
-            "GET /{} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n",
-            name.len()
-        ));
+        client.send(format!("GET /{} HTTP/1.1\r\nHost: a.test\r\n{lines}\r\n", name.len()));
         let response = client.response();
-        assert_eq!(
-            response.status, 200,
-            "{name} is answered as any request: {response:?}"
-        );
+        assert_eq!(response.status, 200, "{name} is answered as any request: {response:?}");
         let head = response.text().to_lowercase();
         assert_eq!(
             head.contains("\r\nupgrade:"),
@@ -348,19 +280,13 @@ fn only_websockets_are_upgraded() {
             "Upgrade at the worker, {name}: {head}"
         );
         let connection = head.contains("\r\nconnection: upgrade\r\n");
-        assert_eq!(
-            connection, upgraded,
-            "Connection at the worker, {name}: {head}"
-        );
-        assert!(
-            !head.contains("http2-settings"),
-            "no HTTP2-Settings, {name}: {head}"
-        );
+        assert_eq!(connection, upgraded, "Connection at the worker, {name}: {head}");
+        assert!(!head.contains("http2-settings"), "no HTTP2-Settings, {name}: {head}");
     }
 }
 
 #[test]
-fn the_same_script_fails_where_nobody_echoes() {
+fn a_client_can_tell_a_refusal() {
     let worker = Stub::answering(b"HTTP/1.1 426 Upgrade Required\r\ncontent-length: 0\r\n\r\n");
     let edge = edge_before(worker.address());
     let refused = "
@@ -369,11 +295,7 @@ try:
 except websockets.InvalidStatus as error:
     return error.response.status_code
 ";
-    assert_eq!(
-        run(edge.address(), refused),
-        426,
-        "the client can tell a refusal"
-    );
+    assert_eq!(run(edge.address(), refused), 426, "the client can tell a refusal");
 }
 
 fn handshake(path: &str) -> String {

@@ -16,10 +16,7 @@ fn trusted() -> TrustedProxies {
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in lines {
-        map.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
     }
     map
 }
@@ -41,11 +38,7 @@ fn text(value: &Option<HeaderValue>) -> Option<&str> {
 /// What the worker is told, as `name: value` lines without `x-`.
 fn told(identity: &Identity) -> Vec<String> {
     let line = |(name, value): (&HeaderName, HeaderValue)| {
-        format!(
-            "{}: {}",
-            name.as_str().trim_start_matches("x-"),
-            value.to_str().unwrap()
-        )
+        format!("{}: {}", name.as_str().trim_start_matches("x-"), value.to_str().unwrap())
     };
     identity.headers().map(line).collect()
 }
@@ -84,15 +77,8 @@ fn an_untrusted_peer_can_forge_nothing() {
 
 #[test]
 fn a_unix_peer_has_no_address_and_no_trust() {
-    let seen = identified(
-        &Peer::unix(),
-        &[("x-forwarded-for", "1.1.1.1"), ("host", "a")],
-    );
-    assert_eq!(
-        (seen.ip, seen.port, seen.from_trusted),
-        (None, None, false),
-        "nothing known"
-    );
+    let seen = identified(&Peer::unix(), &[("x-forwarded-for", "1.1.1.1"), ("host", "a")]);
+    assert_eq!((seen.ip, seen.port, seen.from_trusted), (None, None, false), "nothing known");
     let expected = [
         "forwarded-proto: http".to_owned(),
         "forwarded-host: a".to_owned(),
@@ -108,64 +94,24 @@ fn the_chain_of_a_trusted_peer_is_kept_from_the_client_on() {
         (&[][..], "10.0.0.1", "10.0.0.1"),
         (&["203.0.113.7"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
         // What the client claimed of the way before it is dropped.
-        (
-            &["1.1.1.1, 203.0.113.7"],
-            "203.0.113.7, 10.0.0.1",
-            "203.0.113.7",
-        ),
-        (
-            &["203.0.113.7, 10.0.0.2"],
-            "203.0.113.7, 10.0.0.2, 10.0.0.1",
-            "203.0.113.7",
-        ),
-        (
-            &["10.0.0.3, 10.0.0.2"],
-            "10.0.0.3, 10.0.0.2, 10.0.0.1",
-            "10.0.0.3",
-        ),
+        (&["1.1.1.1, 203.0.113.7"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (&["203.0.113.7, 10.0.0.2"], "203.0.113.7, 10.0.0.2, 10.0.0.1", "203.0.113.7"),
+        (&["10.0.0.3, 10.0.0.2"], "10.0.0.3, 10.0.0.2, 10.0.0.1", "10.0.0.3"),
         // Lines in their order.
-        (
-            &["1.1.1.1", "203.0.113.7", "10.0.0.2"],
-            "203.0.113.7, 10.0.0.2, 10.0.0.1",
-            "203.0.113.7",
-        ),
+        (&["1.1.1.1", "203.0.113.7", "10.0.0.2"], "203.0.113.7, 10.0.0.2, 10.0.0.1", "203.0.113.7"),
         // Blanks and empty elements.
-        (
-            &[" 203.0.113.7 ,\t10.0.0.2,, ", ""],
-            "203.0.113.7, 10.0.0.2, 10.0.0.1",
-            "203.0.113.7",
-        ),
+        (&[" 203.0.113.7 ,\t10.0.0.2,, ", ""], "203.0.113.7, 10.0.0.2, 10.0.0.1", "203.0.113.7"),
         (&[",,"], "10.0.0.1", "10.0.0.1"),
         // Ports and brackets.
-        (
-            &["203.0.113.7:5555"],
-            "203.0.113.7, 10.0.0.1",
-            "203.0.113.7",
-        ),
-        (
-            &["[2001:DB8:0::1]:5555, [fd00::1]"],
-            "2001:db8::1, fd00::1, 10.0.0.1",
-            "2001:db8::1",
-        ),
+        (&["203.0.113.7:5555"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (&["[2001:DB8:0::1]:5555, [fd00::1]"], "2001:db8::1, fd00::1, 10.0.0.1", "2001:db8::1"),
         (&["2001:db8::1"], "2001:db8::1, 10.0.0.1", "2001:db8::1"),
-        (
-            &["::ffff:203.0.113.7"],
-            "203.0.113.7, 10.0.0.1",
-            "203.0.113.7",
-        ),
+        (&["::ffff:203.0.113.7"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
         (&["[::ffff:10.0.0.9]:1"], "10.0.0.9, 10.0.0.1", "10.0.0.9"),
         // Garbage ends what is known about the way.
-        (
-            &["1.1.1.1, unknown, 203.0.113.7"],
-            "203.0.113.7, 10.0.0.1",
-            "203.0.113.7",
-        ),
+        (&["1.1.1.1, unknown, 203.0.113.7"], "203.0.113.7, 10.0.0.1", "203.0.113.7"),
         (&["1.1.1.1", "nonsense"], "10.0.0.1", "10.0.0.1"),
-        (
-            &["1.1.1.1, _hidden, 10.0.0.2"],
-            "10.0.0.2, 10.0.0.1",
-            "10.0.0.2",
-        ),
+        (&["1.1.1.1, _hidden, 10.0.0.2"], "10.0.0.2, 10.0.0.1", "10.0.0.2"),
         (&["1.1.1.1:99999"], "10.0.0.1", "10.0.0.1"),
         (&["1.1.1.1 2.2.2.2"], "10.0.0.1", "10.0.0.1"),
         (&["01.1.1.1"], "10.0.0.1", "10.0.0.1"),
@@ -174,23 +120,12 @@ fn the_chain_of_a_trusted_peer_is_kept_from_the_client_on() {
         (&["fe80::1%eth0"], "10.0.0.1", "10.0.0.1"),
         (&["\"1.1.1.1\""], "10.0.0.1", "10.0.0.1"),
     ] {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|line| ("x-forwarded-for", *line))
-            .collect();
+        let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-for", *line)).collect();
         let seen = identified(&tcp("10.0.0.1:5555"), &lines);
         assert_eq!(text(&seen.forwarded_for), Some(chain), "chain of {lines:?}");
-        assert_eq!(
-            seen.ip,
-            Some(client.parse().unwrap()),
-            "client of {lines:?}"
-        );
+        assert_eq!(seen.ip, Some(client.parse().unwrap()), "client of {lines:?}");
         let is_peer = chain == "10.0.0.1";
-        assert_eq!(
-            seen.port,
-            is_peer.then_some(5555),
-            "the port of the peer is the peer's"
-        );
+        assert_eq!(seen.port, is_peer.then_some(5555), "the port of the peer is the peer's");
     }
 }
 
@@ -214,11 +149,7 @@ fn a_chain_of_ten_thousand_entries_is_read_once() {
     let seen = identified(&tcp("10.0.0.1:1"), &[("x-forwarded-for", &line)]);
     let sent = text(&seen.forwarded_for).unwrap();
     assert_eq!(sent.split(", ").count(), 10_001, "every entry and the peer");
-    assert_eq!(
-        seen.ip,
-        Some(IpAddr::from([10, 9, 8, 7])),
-        "all are trusted: the farthest"
-    );
+    assert_eq!(seen.ip, Some(IpAddr::from([10, 9, 8, 7])), "all are trusted: the farthest");
 }
 
 #[test]
@@ -236,15 +167,8 @@ fn the_scheme_is_a_single_token_of_a_trusted_peer() {
         (&["ftp"], Scheme::Http),
         (&[""], Scheme::Http),
     ] {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|line| ("x-forwarded-proto", *line))
-            .collect();
-        assert_eq!(
-            identified(&tcp("10.0.0.1:1"), &lines).scheme,
-            expected,
-            "{lines:?}"
-        );
+        let lines: Vec<_> = lines.iter().map(|line| ("x-forwarded-proto", *line)).collect();
+        assert_eq!(identified(&tcp("10.0.0.1:1"), &lines).scheme, expected, "{lines:?}");
     }
 }
 
@@ -253,77 +177,25 @@ fn host_and_port_of_a_trusted_peer() {
     let host = ("host", "inner.example");
     for (lines, expected_host, expected_port) in [
         (vec![host], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-host", "a.example")], "a.example", "8080"),
+        (vec![host, ("x-forwarded-host", "a.example:8443")], "a.example:8443", "8443"),
+        (vec![host, ("x-forwarded-host", "a.example, b.example")], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-host", "a b")], "inner.example", "8080"),
         (
-            vec![host, ("x-forwarded-host", "a.example")],
-            "a.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-host", "a.example:8443")],
-            "a.example:8443",
-            "8443",
-        ),
-        (
-            vec![host, ("x-forwarded-host", "a.example, b.example")],
+            vec![host, ("x-forwarded-host", "a.example"), ("x-forwarded-host", "b.example")],
             "inner.example",
             "8080",
         ),
-        (
-            vec![host, ("x-forwarded-host", "a b")],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![
-                host,
-                ("x-forwarded-host", "a.example"),
-                ("x-forwarded-host", "b.example"),
-            ],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-proto", "https")],
-            "inner.example",
-            "443",
-        ),
-        (
-            vec![host, ("x-forwarded-host", "a:1"), ("x-forwarded-port", "2")],
-            "a:1",
-            "2",
-        ),
-        (
-            vec![host, ("x-forwarded-port", "0")],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-port", "+80")],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-port", "65536")],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-port", "443, 80")],
-            "inner.example",
-            "8080",
-        ),
-        (
-            vec![host, ("x-forwarded-port", "")],
-            "inner.example",
-            "8080",
-        ),
+        (vec![host, ("x-forwarded-proto", "https")], "inner.example", "443"),
+        (vec![host, ("x-forwarded-host", "a:1"), ("x-forwarded-port", "2")], "a:1", "2"),
+        (vec![host, ("x-forwarded-port", "0")], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-port", "+80")], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-port", "65536")], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-port", "443, 80")], "inner.example", "8080"),
+        (vec![host, ("x-forwarded-port", "")], "inner.example", "8080"),
     ] {
         let seen = identified(&tcp("10.0.0.1:1"), &lines);
-        assert_eq!(
-            text(&seen.forwarded_host),
-            Some(expected_host),
-            "host of {lines:?}"
-        );
+        assert_eq!(text(&seen.forwarded_host), Some(expected_host), "host of {lines:?}");
         assert_eq!(seen.forwarded_port, expected_port, "port of {lines:?}");
     }
 }
@@ -344,11 +216,7 @@ fn the_request_id_of_a_trusted_peer_is_kept_when_sane() {
         (&[], NEW_ID),
     ] {
         let lines: Vec<_> = lines.iter().map(|line| ("x-request-id", *line)).collect();
-        assert_eq!(
-            identified(&tcp("10.0.0.1:1"), &lines).request_id(),
-            expected,
-            "{lines:?}"
-        );
+        assert_eq!(identified(&tcp("10.0.0.1:1"), &lines).request_id(), expected, "{lines:?}");
     }
 }
 
@@ -359,10 +227,6 @@ fn a_listener_without_a_port_counts_as_its_scheme() {
         let none = HeaderMap::new();
         let seen = identify(&Peer::unix(), &none, &trusted(), &listener, Uuid::nil);
         assert_eq!(seen.forwarded_port, port, "{}", scheme.as_str());
-        assert_eq!(
-            seen.forwarded_host,
-            none.get(HOST).cloned(),
-            "no host was named"
-        );
+        assert_eq!(seen.forwarded_host, none.get(HOST).cloned(), "no host was named");
     }
 }

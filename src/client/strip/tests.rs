@@ -11,11 +11,7 @@ fn name(text: &str) -> HeaderName {
 fn spellings(known: &str) -> Vec<String> {
     let mut all = vec![String::new()];
     for letter in known.chars() {
-        let choices: &[char] = if letter == '-' {
-            &['-', '_']
-        } else {
-            &[letter]
-        };
+        let choices: &[char] = if letter == '-' { &['-', '_'] } else { &[letter] };
         all = all
             .iter()
             .flat_map(|start| choices.iter().map(move |choice| format!("{start}{choice}")))
@@ -55,14 +51,8 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
         "x-remote-user",
     ] {
         for spelling in spellings(known) {
-            assert!(
-                !keep(&name(&spelling), false),
-                "{spelling} from an untrusted peer"
-            );
-            assert!(
-                !keep(&name(&spelling), true),
-                "{spelling} from a trusted peer"
-            );
+            assert!(!keep(&name(&spelling), false), "{spelling} from an untrusted peer");
+            assert!(!keep(&name(&spelling), true), "{spelling} from a trusted peer");
         }
     }
 }
@@ -70,16 +60,9 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
 #[test]
 fn a_real_ip_is_taken_from_trusted_peers_only() {
     for spelling in spellings("x-real-ip") {
-        assert!(
-            !keep(&name(&spelling), false),
-            "{spelling} from an untrusted peer"
-        );
+        assert!(!keep(&name(&spelling), false), "{spelling} from an untrusted peer");
         let as_is = spelling.eq_ignore_ascii_case("x-real-ip");
-        assert_eq!(
-            keep(&name(&spelling), true),
-            as_is,
-            "{spelling} from a trusted peer"
-        );
+        assert_eq!(keep(&name(&spelling), true), as_is, "{spelling} from a trusted peer");
     }
 }
 
@@ -115,10 +98,7 @@ fn what_the_app_is_meant_to_see_is_kept() {
         "xx-forwarded-for",
     ] {
         for from_trusted in [false, true] {
-            assert!(
-                keep(&name(kept), from_trusted),
-                "{kept}, trusted: {from_trusted}"
-            );
+            assert!(keep(&name(kept), from_trusted), "{kept}, trusted: {from_trusted}");
         }
     }
 }
@@ -143,10 +123,7 @@ fn responses_lose_what_is_the_connections_only() {
 }
 
 fn connection(lines: &[&'static str]) -> HeaderMap {
-    lines
-        .iter()
-        .map(|line| (CONNECTION, HeaderValue::from_static(line)))
-        .collect()
+    lines.iter().map(|line| (CONNECTION, HeaderValue::from_static(line))).collect()
 }
 
 #[test]
@@ -163,10 +140,7 @@ fn nominated_headers_are_known() {
         assert_eq!(nominated.contains(&name(header)), expected, "{header}");
     }
     let none = HeaderMap::new();
-    assert!(
-        !Nominated::read(&none).unwrap().contains(&name("x-hop")),
-        "nothing was nominated"
-    );
+    assert!(!Nominated::read(&none).unwrap().contains(&name("x-hop")), "nothing was nominated");
 }
 
 #[test]
@@ -189,8 +163,5 @@ fn nominations_that_are_refused() {
         assert_eq!(Nominated::read(&headers).err(), Some(error), "{lines:?}");
     }
     let headers = connection(&[ten, "close, keep-alive"]);
-    assert!(
-        Nominated::read(&headers).is_ok(),
-        "ten are fine, options do not count"
-    );
+    assert!(Nominated::read(&headers).is_ok(), "ten are fine, options do not count");
 }

@@ -42,18 +42,13 @@ impl Check<'_> {
         }
         let proxy = self.proxy(model, place, upstreams).map(Action::Proxy);
         let redirect = model.redirect.as_ref().and_then(|redirect| {
-            self.redirect(redirect, &place.key("redirect"))
-                .map(Action::Redirect)
+            self.redirect(redirect, &place.key("redirect")).map(Action::Redirect)
         });
-        let respond = model.respond.as_ref().and_then(|respond| {
-            self.respond(respond, &place.key("respond"))
-                .map(Action::Respond)
-        });
-        if given.len() == 1 {
-            proxy.or(redirect).or(respond)
-        } else {
-            None
-        }
+        let respond = model
+            .respond
+            .as_ref()
+            .and_then(|respond| self.respond(respond, &place.key("respond")).map(Action::Respond));
+        if given.len() == 1 { proxy.or(redirect).or(respond) } else { None }
     }
 
     /// Keys that change what the worker sees.
@@ -83,29 +78,17 @@ impl Check<'_> {
         if upstream.is_none() && upstreams.complete {
             let known = upstreams.list.iter().copied();
             let allowed = with_hint(one_of(known.clone()), nearest(name, known));
-            self.report(
-                place
-                    .key("upstream")
-                    .problem("is not the name of an upstream", allowed),
-            );
+            self.report(place.key("upstream").problem("is not the name of an upstream", allowed));
         }
         let preserve_host = model.preserve_host.unwrap_or(true);
-        Some(Proxy {
-            upstream: upstream?,
-            rewrite: rewrite?,
-            preserve_host,
-        })
+        Some(Proxy { upstream: upstream?, rewrite: rewrite?, preserve_host })
     }
 
     fn rewrite(&mut self, model: &model::Rewrite, place: &Place<'_>) -> Option<Rewrite> {
         let strip_prefix = self.prefix(&model.strip_prefix, &place.key("strip_prefix"));
         let add_prefix = self.prefix(&model.add_prefix, &place.key("add_prefix"));
         let replacement = self.replacement(model, place);
-        Some(Rewrite {
-            strip_prefix: strip_prefix?,
-            regex: replacement?,
-            add_prefix: add_prefix?,
-        })
+        Some(Rewrite { strip_prefix: strip_prefix?, regex: replacement?, add_prefix: add_prefix? })
     }
 
     /// A path without the `/` at its end; empty for none.
@@ -149,14 +132,8 @@ impl Check<'_> {
     /// named `1x`) included. That is never what was meant.
     fn groups(&mut self, regex: &Regex, replace: &str, place: &Place<'_>) -> Option<()> {
         let missing = group_references(replace).find(|reference| {
-            let by_number = reference
-                .parse::<usize>()
-                .is_ok_and(|n| n < regex.captures_len());
-            !by_number
-                && !regex
-                    .capture_names()
-                    .flatten()
-                    .any(|name| name == *reference)
+            let by_number = reference.parse::<usize>().is_ok_and(|n| n < regex.captures_len());
+            !by_number && !regex.capture_names().flatten().any(|name| name == *reference)
         });
         match missing {
             None => Some(()),
@@ -170,10 +147,7 @@ impl Check<'_> {
     }
 
     fn redirect(&mut self, model: &model::Redirect, place: &Place<'_>) -> Option<Redirect> {
-        let to = model
-            .to
-            .as_deref()
-            .and_then(|to| self.redirect_to(to, &place.key("to")));
+        let to = model.to.as_deref().and_then(|to| self.redirect_to(to, &place.key("to")));
         let status = match model.status {
             301 | 302 | 303 | 307 | 308 => StatusCode::from_u16(model.status).ok(),
             _ => None,
@@ -182,10 +156,7 @@ impl Check<'_> {
             let allowed = "301, 302, 303, 307 or 308";
             self.report(place.key("status").problem("is not a redirect", allowed));
         }
-        Some(Redirect {
-            to: to?,
-            status: status?,
-        })
+        Some(Redirect { to: to?, status: status? })
     }
 
     fn redirect_to(&mut self, to: &str, place: &Place<'_>) -> Option<String> {
@@ -212,10 +183,7 @@ impl Check<'_> {
             self.report(place.key("body").problem("is never sent", allowed));
             return None;
         }
-        Some(Respond {
-            status,
-            body: Bytes::from(model.body.clone()),
-        })
+        Some(Respond { status, body: Bytes::from(model.body.clone()) })
     }
 }
 
@@ -223,9 +191,7 @@ impl Check<'_> {
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('{').map(|(start, _)| {
         let rest = text.get(start..).unwrap_or_default();
-        rest.find('}')
-            .and_then(|end| rest.get(..=end))
-            .unwrap_or(rest)
+        rest.find('}').and_then(|end| rest.get(..=end)).unwrap_or(rest)
     })
 }
 

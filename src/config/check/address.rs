@@ -16,11 +16,8 @@ const HAS_UNIX_SOCKETS: bool = cfg!(unix);
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// What an address looks like.
-pub const ALLOWED: &str = if HAS_UNIX_SOCKETS {
-    "ip:port, [v6]:port or unix:/path"
-} else {
-    "ip:port or [v6]:port"
-};
+pub const ALLOWED: &str =
+    if HAS_UNIX_SOCKETS { "ip:port, [v6]:port or unix:/path" } else { "ip:port or [v6]:port" };
 
 /// What is to be connected to, or listened on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,10 +37,7 @@ pub fn parse(text: &str, base: &Path, used_to: Use) -> Result<Address, (String, 
         // An IPv4 client in IPv6 clothes would be compared with nothing else.
         Ok(address) => SocketAddr::new(address.ip().to_canonical(), address.port()),
         Err(_) if used_to == Use::Connect && is_name_and_port(text) => {
-            return Err((
-                format!("host names are {}", pending::WHAT),
-                ALLOWED.to_owned(),
-            ));
+            return Err((format!("host names are {}", pending::WHAT), ALLOWED.to_owned()));
         }
         Err(_) => return Err(wrong("is not an address")),
     };
@@ -53,10 +47,7 @@ pub fn parse(text: &str, base: &Path, used_to: Use) -> Result<Address, (String, 
         }
         if address.ip().is_unspecified() {
             let allowed = "the address of one machine, such as 127.0.0.1".to_owned();
-            return Err((
-                "is every address and none to connect to".to_owned(),
-                allowed,
-            ));
+            return Err(("is every address and none to connect to".to_owned(), allowed));
         }
     }
     Ok(Address::Tcp(address))
@@ -81,15 +72,11 @@ pub fn network(text: &str) -> Result<IpNet, (String, String)> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
-    let network: IpNet = text
-        .parse()
-        .map_err(|_| ("is not a network".to_owned(), NETWORK.to_owned()))?;
+    let network: IpNet =
+        text.parse().map_err(|_| ("is not a network".to_owned(), NETWORK.to_owned()))?;
     if network != network.trunc() {
-        let meant = format!(
-            "{} for the network, {} for the address",
-            network.trunc(),
-            network.addr()
-        );
+        let meant =
+            format!("{} for the network, {} for the address", network.trunc(), network.addr());
         return Err(("has bits set beyond its prefix".to_owned(), meant));
     }
     Ok(canonical(network))
@@ -98,10 +85,7 @@ pub fn network(text: &str) -> Result<IpNet, (String, String)> {
 /// Peers are compared as IPv4 when they are IPv4, so networks must be too.
 fn canonical(network: IpNet) -> IpNet {
     const MAPPED_BITS: u8 = 96;
-    match (
-        network.addr().to_canonical(),
-        network.prefix_len().checked_sub(MAPPED_BITS),
-    ) {
+    match (network.addr().to_canonical(), network.prefix_len().checked_sub(MAPPED_BITS)) {
         (address @ IpAddr::V4(_), Some(bits)) if network.addr().is_ipv6() => {
             IpNet::new(address, bits).unwrap_or(network)
         }

@@ -45,8 +45,7 @@ impl Check<'_> {
             (Some(asgi), None) => self.asgi(asgi, &place.key("asgi")).map(Start::Asgi),
             (None, Some(command)) => {
                 self.only_for_asgi(model, place);
-                self.command(command, model.transport, &place.key("command"))
-                    .map(Start::Command)
+                self.command(command, model.transport, &place.key("command")).map(Start::Command)
             }
             (Some(_), Some(_)) => {
                 let (what, got) = ("has two ways to start", "asgi and command");
@@ -74,10 +73,8 @@ impl Check<'_> {
 
     /// Keys that a command would silently ignore.
     fn only_for_asgi(&mut self, model: &model::App, place: &Place<'_>) {
-        let given = [
-            ("python", model.python.is_some()),
-            ("root_path", !model.root_path.is_empty()),
-        ];
+        let given =
+            [("python", model.python.is_some()), ("root_path", !model.root_path.is_empty())];
         for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
             let what = "has no effect with command";
             self.report(place.key(key).problem(what, "this key with asgi only"));
@@ -92,42 +89,30 @@ impl Check<'_> {
     ) -> Option<Vec<String>> {
         self.not_empty(command, place, "a program and its arguments")?;
         let (program, arguments) = command.split_first()?;
-        let takes = |placeholder| {
-            arguments
-                .iter()
-                .any(|argument| argument.contains(placeholder))
-        };
+        let takes = |placeholder| arguments.iter().any(|argument| argument.contains(placeholder));
         let (takes_address, allowed) = match transport {
-            model::Transport::Auto => (
-                takes("{port}") || takes("{socket}"),
-                "{port} or {socket} in one of the arguments",
-            ),
-            model::Transport::Tcp => (
-                takes("{port}"),
-                "{port} in one of the arguments, for transport tcp",
-            ),
+            model::Transport::Auto => {
+                (takes("{port}") || takes("{socket}"), "{port} or {socket} in one of the arguments")
+            }
+            model::Transport::Tcp => {
+                (takes("{port}"), "{port} in one of the arguments, for transport tcp")
+            }
         };
         if !takes_address {
             let what = "does not tell the server where to listen";
             self.report(place.problem(what, allowed));
         }
         let place_of_program = place.item(0);
-        let program = self
-            .program(program, &place_of_program)
-            .and_then(|program| {
-                // Arguments are text, so the program's path has to be.
-                let text = PathBuf::into_os_string(program).into_string().ok();
-                if text.is_none() {
-                    let what = "is in a directory whose name is not Unicode";
-                    self.report(place_of_program.problem(what, "another directory"));
-                }
-                text
-            })?;
-        takes_address.then(|| {
-            std::iter::once(program)
-                .chain(arguments.iter().cloned())
-                .collect()
-        })
+        let program = self.program(program, &place_of_program).and_then(|program| {
+            // Arguments are text, so the program's path has to be.
+            let text = PathBuf::into_os_string(program).into_string().ok();
+            if text.is_none() {
+                let what = "is in a directory whose name is not Unicode";
+                self.report(place_of_program.problem(what, "another directory"));
+            }
+            text
+        })?;
+        takes_address.then(|| std::iter::once(program).chain(arguments.iter().cloned()).collect())
     }
 
     fn root_path(&mut self, root_path: &str, place: &Place<'_>) -> Option<String> {

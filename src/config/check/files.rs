@@ -12,11 +12,7 @@ impl Check<'_> {
         if path.is_dir() {
             return Some(path);
         }
-        let what = if path.exists() {
-            "is not a directory"
-        } else {
-            "does not exist"
-        };
+        let what = if path.exists() { "is not a directory" } else { "does not exist" };
         self.report(place.problem(format!("{what}: {}", path.display()), "a directory"));
         None
     }
@@ -30,11 +26,7 @@ impl Check<'_> {
         if path.is_file() {
             return Some(path);
         }
-        let what = if path.exists() {
-            "is not a file"
-        } else {
-            "does not exist"
-        };
+        let what = if path.exists() { "is not a file" } else { "does not exist" };
         let allowed = "a program, or a name without / to look up in PATH";
         self.report(place.problem(format!("{what}: {}", path.display()), allowed));
         None

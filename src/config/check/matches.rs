@@ -23,18 +23,8 @@ impl Check<'_> {
         };
         let methods = self.each(model.method.as_ref(), &place.key("method"), method);
         let headers = self.headers(&model.header, &place.key("header"));
-        let query = model
-            .query
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        Some(Match {
-            hosts: hosts?,
-            path: path?,
-            methods: methods?,
-            headers: headers?,
-            query,
-        })
+        let query = model.query.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(Match { hosts: hosts?, path: path?, methods: methods?, headers: headers?, query })
     }
 
     /// Parse one text or each of a list, which must not be empty: nothing would ever match it.
@@ -50,9 +40,7 @@ impl Check<'_> {
             Some(OneOrMany::Many(texts)) => {
                 self.not_empty(texts, place, "at least one, or no such key for all of them")?;
                 let values = texts.iter().enumerate();
-                all(values
-                    .map(|(i, text)| self.parsed(parse(text), &place.item(i)))
-                    .collect())
+                all(values.map(|(i, text)| self.parsed(parse(text), &place.item(i))).collect())
             }
         }
     }
@@ -103,11 +91,8 @@ pub fn identity(matches: &Match) -> String {
     let mut methods: Vec<&str> = matches.methods.iter().map(Method::as_str).collect();
     methods.sort_unstable();
     methods.dedup();
-    let mut headers: Vec<_> = matches
-        .headers
-        .iter()
-        .map(|(n, v)| (n.as_str(), v.as_bytes()))
-        .collect();
+    let mut headers: Vec<_> =
+        matches.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
     headers.sort_unstable();
     let path = match &matches.path {
         PathPattern::Prefix(path) => ("", path.as_str()),
@@ -121,9 +106,7 @@ fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     const HOST: &str = "a host name such as api.example.com or *.example.com, without a port";
     let name = text.to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
-    let bracketed = name
-        .strip_prefix('[')
-        .and_then(|name| name.strip_suffix(']'));
+    let bracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     if let Some(address) = bracketed.and_then(|inner| inner.parse::<Ipv6Addr>().ok()) {
         return Ok(HostPattern::Exact(format!("[{address}]")));
     }
@@ -148,10 +131,7 @@ fn path_pattern(text: &str) -> Result<PathPattern, (String, String)> {
     };
     match is_path(path) {
         true => Ok(pattern(path.to_owned())),
-        false => Err((
-            "is not a path".to_owned(),
-            format!("{PATH}, =path or ~regex"),
-        )),
+        false => Err(("is not a path".to_owned(), format!("{PATH}, =path or ~regex"))),
     }
 }
 
@@ -162,10 +142,7 @@ pub fn regex(pattern: &str) -> Result<Regex, (String, String)> {
         let error = error.to_string();
         let reason = error.lines().last().unwrap_or_default();
         let reason = reason.trim_start_matches("error: ");
-        (
-            format!("is not a regular expression: {reason}"),
-            REGEX.to_owned(),
-        )
+        (format!("is not a regular expression: {reason}"), REGEX.to_owned())
     })
 }
 

@@ -19,16 +19,11 @@ impl Check<'_> {
         listeners: &[model::Listener],
         place: &Place<'p>,
     ) -> Vec<Listening<'p, Listener>> {
-        if self
-            .not_empty(listeners, place, "at least one listener")
-            .is_none()
-        {
+        if self.not_empty(listeners, place, "at least one listener").is_none() {
             return vec![None];
         }
         let listeners = listeners.iter().enumerate();
-        listeners
-            .map(|(index, model)| self.listener(model, &place.item(index)))
-            .collect()
+        listeners.map(|(index, model)| self.listener(model, &place.item(index))).collect()
     }
 
     fn listener<'p>(
@@ -72,18 +67,11 @@ impl Check<'_> {
         listeners: &[Listening<'_, Listener>],
         admin: Option<&(Address, Place<'_>)>,
     ) {
-        let listeners = listeners
-            .iter()
-            .flatten()
-            .map(|(listener, at)| (&listener.address, at));
-        let listening: Vec<_> = listeners
-            .chain(admin.map(|(address, at)| (address, at)))
-            .collect();
+        let listeners = listeners.iter().flatten().map(|(listener, at)| (&listener.address, at));
+        let listening: Vec<_> = listeners.chain(admin.map(|(address, at)| (address, at))).collect();
         for (index, (address, place)) in listening.iter().enumerate() {
             let earlier = listening.iter().take(index);
-            let taken = earlier
-                .into_iter()
-                .find(|(other, _)| address::overlap(address, other));
+            let taken = earlier.into_iter().find(|(other, _)| address::overlap(address, other));
             if let Some((_, at)) = taken {
                 let (path, position) = (at.path(), at.line_and_column());
                 let what = format!("overlaps {path} at {position}");

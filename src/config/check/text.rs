@@ -6,9 +6,7 @@ pub const LONGEST_NAME: usize = 64;
 /// Letters, digits, `-` and `_`.
 pub fn is_identifier(text: &str) -> bool {
     (1..=LONGEST_NAME).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// A name for people: anything that prints on one line.
@@ -22,9 +20,7 @@ pub fn is_display_name(text: &str) -> bool {
 pub fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };

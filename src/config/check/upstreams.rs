@@ -34,22 +34,12 @@ pub fn in_order<'m>(
     if place.node().is_none() {
         let named = |(name, model): (&'m String, _)| {
             let place = place.key(name);
-            Named {
-                name,
-                place_of_name: place.clone(),
-                model,
-                place,
-            }
+            Named { name, place_of_name: place.clone(), model, place }
         };
         return upstreams.iter().map(named).collect();
     }
     let named = |(name, place_of_name, place)| {
-        Some(Named {
-            name,
-            place_of_name,
-            model: upstreams.get(name)?,
-            place,
-        })
+        Some(Named { name, place_of_name, model: upstreams.get(name)?, place })
     };
     place.entries().filter_map(named).collect()
 }
@@ -60,11 +50,7 @@ impl Check<'_> {
         let index = list.iter().enumerate().map(|(index, name)| (*name, index));
         // The section as a whole may be misspelt or no mapping.
         let complete = !(list.is_empty() && self.is_damaged(root));
-        Names {
-            index: index.collect::<HashMap<_, _>>(),
-            list,
-            complete,
-        }
+        Names { index: index.collect::<HashMap<_, _>>(), list, complete }
     }
 
     pub(super) fn upstreams(&mut self, upstreams: &[Named<'_>]) -> Option<Vec<Upstream>> {
@@ -73,12 +59,7 @@ impl Check<'_> {
     }
 
     fn upstream(&mut self, named: &Named<'_>) -> Option<Upstream> {
-        let Named {
-            name,
-            place_of_name,
-            model,
-            place,
-        } = named;
+        let Named { name, place_of_name, model, place } = named;
         let name_is_fine = is_identifier(name);
         if !name_is_fine {
             let allowed = "1 to 64 letters, digits, - and _";
@@ -92,26 +73,19 @@ impl Check<'_> {
         // One way so far; the next variant of the model has to be carried to `checked` here.
         let model::Balance::RoundRobin = model.balance;
         let connections = Connections {
-            idle_timeout: model
-                .connections
-                .idle_timeout
-                .map_or(default, |span| span.0),
+            idle_timeout: model.connections.idle_timeout.map_or(default, |span| span.0),
             max_idle: usize::try_from(model.connections.max_idle).unwrap_or(usize::MAX),
         };
-        name_is_fine.then(|| Upstream {
-            name: (*name).to_owned(),
-            workers,
-            connections,
-        })
+        name_is_fine.then(|| Upstream { name: (*name).to_owned(), workers, connections })
     }
 
     /// Exactly one of `app` and `servers`.
     fn workers(&mut self, model: &model::Upstream, place: &Place<'_>) -> Option<Workers> {
         match (&model.app, &model.servers) {
             (Some(app), None) => self.app(app, &place.key("app")).map(Workers::Supervised),
-            (None, Some(servers)) => self
-                .servers(servers, &place.key("servers"))
-                .map(Workers::Fixed),
+            (None, Some(servers)) => {
+                self.servers(servers, &place.key("servers")).map(Workers::Fixed)
+            }
             (app, servers) => {
                 if let (Some(app), Some(servers)) = (app, servers) {
                     let allowed = "one of app and servers";
@@ -141,10 +115,7 @@ impl Check<'_> {
                 let what = format!("is the address of servers[{first}] again");
                 self.report(place.problem(what, format!("another {ALLOWED}; or a weight there")));
             }
-            checked.push(address.map(|address| Server {
-                address,
-                weight: model.weight,
-            }));
+            checked.push(address.map(|address| Server { address, weight: model.weight }));
         }
         all(checked)
     }

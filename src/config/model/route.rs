@@ -96,10 +96,7 @@ pub struct Redirect {
 
 impl Default for Redirect {
     fn default() -> Self {
-        Self {
-            to: None,
-            status: 308,
-        }
+        Self { to: None, status: 308 }
     }
 }
 
@@ -117,10 +114,7 @@ pub struct Respond {
 
 impl Default for Respond {
     fn default() -> Self {
-        Self {
-            status: 200,
-            body: String::new(),
-        }
+        Self { status: 200, body: String::new() }
     }
 }
 

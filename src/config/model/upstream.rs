@@ -118,10 +118,7 @@ pub struct Server {
 
 impl Default for Server {
     fn default() -> Self {
-        Self {
-            address: None,
-            weight: NonZeroU16::MIN,
-        }
+        Self { address: None, weight: NonZeroU16::MIN }
     }
 }
 
@@ -150,9 +147,6 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self {
-            idle_timeout: None,
-            max_idle: 64,
-        }
+        Self { idle_timeout: None, max_idle: 64 }
     }
 }

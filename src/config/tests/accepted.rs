@@ -34,70 +34,33 @@ fn every_key_has_its_documented_default() {
     assert_eq!(listener.address, tcp("127.0.0.1:8080"), "address");
     assert!(!listener.http2, "http2");
     assert_eq!(listener.max_connections, 10_000, "max_connections");
-    assert_eq!(
-        listener.header_timeout,
-        Duration::from_secs(10),
-        "header_timeout"
-    );
-    assert_eq!(
-        listener.idle_timeout,
-        Duration::from_secs(60),
-        "idle_timeout"
-    );
+    assert_eq!(listener.header_timeout, Duration::from_secs(10), "header_timeout");
+    assert_eq!(listener.idle_timeout, Duration::from_secs(60), "idle_timeout");
     assert_eq!(config.trusted_proxies, [], "trusted_proxies");
-    assert_eq!(
-        config.shutdown_timeout,
-        Duration::from_secs(30),
-        "shutdown_timeout"
-    );
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(30), "shutdown_timeout");
     assert_eq!(config.admin, None, "admin");
     assert_eq!(config.logging.level, LevelFilter::Info, "logging.level");
     assert_eq!(config.logging.access, AccessLog::Stdout, "logging.access");
 
     let app = app_of(&config);
     assert_eq!(app.start, Start::Asgi("main:app".to_owned()), "asgi");
-    assert_eq!(
-        app.directory,
-        std::env::current_dir().expect("one"),
-        "the file's directory"
-    );
+    assert_eq!(app.directory, std::env::current_dir().expect("one"), "the file's directory");
     assert_eq!(app.python, None, "python");
     assert_eq!(app.workers, NonZeroU16::MIN, "workers");
     assert!(app.env.is_empty(), "env");
     assert_eq!(app.transport, Transport::Auto, "transport");
     assert_eq!(app.root_path, "", "root_path");
-    assert_eq!(
-        app.startup_timeout,
-        Duration::from_secs(60),
-        "startup_timeout"
-    );
+    assert_eq!(app.startup_timeout, Duration::from_secs(60), "startup_timeout");
     assert_eq!(app.stop_timeout, Duration::from_secs(30), "stop_timeout");
 
-    let connections: Vec<_> = config
-        .upstreams
-        .iter()
-        .map(|u| u.connections.clone())
-        .collect();
-    let idle = |seconds| Connections {
-        idle_timeout: Duration::from_secs(seconds),
-        max_idle: 64,
-    };
-    assert_eq!(
-        connections,
-        [idle(60), idle(4)],
-        "connections: supervised, fixed"
-    );
+    let connections: Vec<_> = config.upstreams.iter().map(|u| u.connections.clone()).collect();
+    let idle = |seconds| Connections { idle_timeout: Duration::from_secs(seconds), max_idle: 64 };
+    assert_eq!(connections, [idle(60), idle(4)], "connections: supervised, fixed");
 
     let route = config.routes.first().expect("a route");
     assert_eq!(route.name, "route-1", "name");
-    assert!(
-        route.matches.hosts.is_empty() && route.matches.methods.is_empty(),
-        "match"
-    );
-    assert!(
-        matches!(&route.matches.path, PathPattern::Prefix(path) if path == "/"),
-        "path"
-    );
+    assert!(route.matches.hosts.is_empty() && route.matches.methods.is_empty(), "match");
+    assert!(matches!(&route.matches.path, PathPattern::Prefix(path) if path == "/"), "path");
     match &route.action {
         Action::Proxy(proxy) => {
             assert_eq!(proxy.upstream, 0, "upstream");
@@ -119,12 +82,7 @@ fn every_key_has_its_documented_default() {
         client_write: seconds(60),
     };
     assert_eq!(route.timeouts, timeouts, "timeouts");
-    let limits = Limits {
-        body: Some(100_000_000),
-        header: 65_536,
-        uri: 8192,
-        headers: 100,
-    };
+    let limits = Limits { body: Some(100_000_000), header: 65_536, uri: 8192, headers: 100 };
     assert_eq!(route.limits, limits, "limits");
 }
 
@@ -137,17 +95,10 @@ fn upstreams_keep_the_order_of_the_file() {
         "listeners: [{{ address: 127.0.0.1:0 }}]\nupstreams:\n{upstreams}routes: [{{ upstream: mike }}]\n"
     );
     let config = valid(&text);
-    let found: Vec<_> = config
-        .upstreams
-        .iter()
-        .map(|upstream| upstream.name.as_str())
-        .collect();
+    let found: Vec<_> = config.upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
     assert_eq!(found, names, "the order");
     let action = config.routes.first().map(|route| &route.action);
-    assert!(
-        matches!(action, Some(Action::Proxy(proxy)) if proxy.upstream == 2),
-        "the index"
-    );
+    assert!(matches!(action, Some(Action::Proxy(proxy)) if proxy.upstream == 2), "the index");
 }
 
 #[test]
@@ -156,16 +107,8 @@ fn hosts_are_lower_case_without_dot_at_the_end() {
     let config = valid(&with("  - upstream: app\n", route));
     let exact = |name: &str| HostPattern::Exact(name.to_owned());
     let wildcard = HostPattern::Wildcard(".example.com".to_owned());
-    let expected = [
-        exact("api.example.com"),
-        wildcard,
-        exact("[::1]"),
-        exact("a_b"),
-    ];
-    let hosts = config
-        .routes
-        .first()
-        .map(|route| route.matches.hosts.clone());
+    let expected = [exact("api.example.com"), wildcard, exact("[::1]"), exact("a_b")];
+    let hosts = config.routes.first().map(|route| route.matches.hosts.clone());
     assert_eq!(hosts.unwrap_or_default(), expected, "hosts");
 }
 
@@ -246,26 +189,11 @@ asgate.yaml:19:1: colour: unknown key (got "colour", allowed listeners, trusted_
 #[test]
 fn one_mistake_is_not_reported_as_another() {
     let misspelt_section = VALID.replace("upstreams:", "upstream:");
-    assert_eq!(
-        said(&misspelt_section).lines().count(),
-        1,
-        "{}",
-        said(&misspelt_section)
-    );
+    assert_eq!(said(&misspelt_section).lines().count(), 1, "{}", said(&misspelt_section));
     let broken_upstream = with("      asgi: main:app\n", "      asgi: 1\n");
-    assert_eq!(
-        said(&broken_upstream).lines().count(),
-        1,
-        "{}",
-        said(&broken_upstream)
-    );
+    assert_eq!(said(&broken_upstream).lines().count(), 1, "{}", said(&broken_upstream));
     let broken_routes = VALID.replace("  - upstream: app\n", "  - 3\n");
-    assert_eq!(
-        said(&broken_routes).lines().count(),
-        1,
-        "{}",
-        said(&broken_routes)
-    );
+    assert_eq!(said(&broken_routes).lines().count(), 1, "{}", said(&broken_routes));
 }
 
 #[test]
@@ -274,10 +202,7 @@ fn the_examples_are_valid() {
     let files: Vec<PathBuf> = std::fs::read_dir(&directory)
         .expect("conf/")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     assert!(files.len() >= 3, "there are examples: {files:?}");
     for file in files {
@@ -297,11 +222,7 @@ fn a_configuration_without_a_file_serves_one_app() {
     assert_eq!(listener.address, tcp("127.0.0.1:0"), "address");
     assert!(listener.http2, "http2 is on");
     assert_eq!(config.admin, None, "no admin API");
-    assert_eq!(
-        config.logging.access,
-        AccessLog::Stdout,
-        "the access log is on"
-    );
+    assert_eq!(config.logging.access, AccessLog::Stdout, "the access log is on");
     assert_eq!(app_of(&config).workers, workers, "workers");
     assert_eq!(app_of(&config).directory, directory.path(), "directory");
     assert_eq!(config.routes.len(), 1, "one route");
@@ -323,9 +244,5 @@ fn options_without_a_file_are_all_checked_at_once() {
             current.join(directory).display()
         ),
     ];
-    assert_eq!(
-        problems.expect_err("three problems"),
-        expected,
-        "in the words of the options"
-    );
+    assert_eq!(problems.expect_err("three problems"), expected, "in the words of the options");
 }

@@ -17,9 +17,7 @@ fn the_reference_in_docs_is_the_one_made_from_the_model() {
     if std::env::var_os(BLESS).is_some() {
         fs::write(&file, reference()).expect("docs/configuration.md is written");
     }
-    let written = fs::read_to_string(&file)
-        .unwrap_or_default()
-        .replace("\r\n", "\n");
+    let written = fs::read_to_string(&file).unwrap_or_default().replace("\r\n", "\n");
     assert!(
         written == reference(),
         "docs/configuration.md is stale: run `{BLESS}=1 cargo test --lib config`"
@@ -29,11 +27,7 @@ fn the_reference_in_docs_is_the_one_made_from_the_model() {
 /// Call `visit` with the path of every key.
 fn each_key(path: &str, section: View<'_>, visit: &mut dyn FnMut(&str, View<'_>)) {
     for (key, property) in section.properties().into_iter().flatten() {
-        let path = if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        };
+        let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
         visit(&path, property);
         match (property.items(), property.values()) {
             (Some(items), _) => each_key(&format!("{path}[]"), items, visit),
@@ -59,18 +53,13 @@ fn every_key_is_documented() {
 fn what_is_implemented_is_not_pending() {
     let schema = schema();
     each_key("", View::root(&schema), &mut |path, _| {
-        assert!(
-            !pending::KEYS.contains(&path),
-            "{path} is implemented and pending"
-        );
+        assert!(!pending::KEYS.contains(&path), "{path} is implemented and pending");
     });
     for key in pending::KEYS {
         let section = key.rsplit_once('.').map_or("", |(section, _)| section);
         let section = section.trim_end_matches(".*").trim_end_matches("[]");
         let mut is_there = false;
-        each_key("", View::root(&schema), &mut |path, _| {
-            is_there |= path == section
-        });
+        each_key("", View::root(&schema), &mut |path, _| is_there |= path == section);
         assert!(is_there, "{key} belongs to a section that exists");
     }
 }
@@ -79,48 +68,21 @@ fn what_is_implemented_is_not_pending() {
 fn the_schema_says_what_editors_need() {
     let schema = schema();
     let dialect = schema.get("$schema").and_then(Value::as_str);
-    assert_eq!(
-        dialect,
-        Some("https://json-schema.org/draft/2020-12/schema"),
-        "the dialect"
-    );
+    assert_eq!(dialect, Some("https://json-schema.org/draft/2020-12/schema"), "the dialect");
     let root = View::root(&schema);
-    assert_eq!(
-        root.required().collect::<Vec<_>>(),
-        ["listeners", "routes"],
-        "required keys"
-    );
-    let listener = root
-        .property("listeners")
-        .and_then(View::items)
-        .expect("a listener");
-    assert_eq!(
-        listener.required().collect::<Vec<_>>(),
-        ["address"],
-        "required keys"
-    );
+    assert_eq!(root.required().collect::<Vec<_>>(), ["listeners", "routes"], "required keys");
+    let listener = root.property("listeners").and_then(View::items).expect("a listener");
+    assert_eq!(listener.required().collect::<Vec<_>>(), ["address"], "required keys");
     let unknown = listener.get("additionalProperties");
-    assert_eq!(
-        unknown,
-        Some(&Value::Bool(false)),
-        "unknown keys are errors"
-    );
+    assert_eq!(unknown, Some(&Value::Bool(false)), "unknown keys are errors");
     let timeout = listener.property("idle_timeout").expect("a duration");
     assert_eq!(timeout.text("default"), Some("1m"), "the default");
     let pattern = regex::Regex::new(timeout.text("pattern").expect("a pattern"));
     let pattern = pattern.expect("a regular expression");
-    for (text, fits) in [
-        ("30s", true),
-        ("${T:-30s}", true),
-        ("30", false),
-        ("30s!", false),
-    ] {
+    for (text, fits) in [("30s", true), ("${T:-30s}", true), ("30", false), ("30s!", false)] {
         assert_eq!(pattern.is_match(text), fits, "{text:?} in an editor");
     }
     let text = schema.to_string();
-    assert!(
-        !text.contains("\"null\""),
-        "a key without a value is an error"
-    );
+    assert!(!text.contains("\"null\""), "a key without a value is an error");
     assert!(!text.contains("x-required"), "own marks are not published");
 }

@@ -57,10 +57,7 @@ fn mutated(text: &str, edits: &[(usize, usize, usize)]) -> String {
     for (start, length, piece) in edits {
         let start = start % (chars.len() + 1);
         let end = (start + length % 8).min(chars.len());
-        let piece = PIECES
-            .get(piece % (PIECES.len() * 2))
-            .copied()
-            .unwrap_or_default();
+        let piece = PIECES.get(piece % (PIECES.len() * 2)).copied().unwrap_or_default();
         chars.splice(start..end, piece.chars());
     }
     chars.into_iter().collect()
@@ -73,10 +70,8 @@ fn check(text: &str) {
     assert!(problems.iter().next().is_some(), "an error has a problem");
     for problem in &problems {
         let (line, column) = (problem.position.line, problem.position.column);
-        let length = line
-            .checked_sub(1)
-            .and_then(|line| lines.get(line))
-            .map(|l| l.chars().count());
+        let length =
+            line.checked_sub(1).and_then(|line| lines.get(line)).map(|l| l.chars().count());
         assert!(length.is_some(), "line {line} is in the file: {problem}");
         assert!(
             (1..=length.unwrap_or_default() + 1).contains(&column),

@@ -627,10 +627,7 @@ fn actions() {
                 "  - { upstream: app, rewrite: { regex: \"(a)\", replace: \"/$1b\" } }\n",
                 "asgate.yaml:11:56: routes[0].rewrite.replace: refers to a group that regex does not have (got \"/$1b\", allowed groups $0 to $1, as ${1} before a letter or digit)",
             ),
-            (
-                "  - { upstream: app, rewrite: { regex: \"(a)\", replace: \"/${1}b$1\" } }\n",
-                "",
-            ),
+            ("  - { upstream: app, rewrite: { regex: \"(a)\", replace: \"/${1}b$1\" } }\n", ""),
             (
                 "  - { redirect: {} }\n",
                 "asgate.yaml:11:17: routes[0].redirect.to: is missing (got nothing, allowed text such as \"https://new.example.com{path}\")",

@@ -59,11 +59,7 @@ fn sizes_need_a_unit() {
         ("off", Err(UnitError::Malformed)),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            text.parse::<Size>(),
-            expected.map(Size),
-            "{text:?} as a size"
-        );
+        assert_eq!(text.parse::<Size>(), expected.map(Size), "{text:?} as a size");
     }
 }
 
@@ -71,16 +67,8 @@ fn sizes_need_a_unit() {
 fn off_is_no_value_where_it_is_allowed() {
     assert_eq!("off".parse::<OrOff<Span>>(), Ok(OrOff(None)), "off");
     let second = OrOff(Some(Span(Duration::from_secs(1))));
-    assert_eq!(
-        "1s".parse::<OrOff<Span>>(),
-        Ok(second),
-        "a duration where off is allowed"
-    );
-    assert_eq!(
-        "Off".parse::<OrOff<Size>>(),
-        Err(UnitError::Malformed),
-        "off has one spelling"
-    );
+    assert_eq!("1s".parse::<OrOff<Span>>(), Ok(second), "a duration where off is allowed");
+    assert_eq!("Off".parse::<OrOff<Size>>(), Err(UnitError::Malformed), "off has one spelling");
 }
 
 #[test]

@@ -16,26 +16,16 @@ fn written(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn a_file_that_is_not_there_is_unreadable() {
     let error = load(Path::new("no-such-directory/asgate.yaml")).expect_err("no such file");
-    assert!(
-        matches!(error, LoadError::Unreadable { .. }),
-        "unreadable: {error:?}"
-    );
+    assert!(matches!(error, LoadError::Unreadable { .. }), "unreadable: {error:?}");
     let expected = "no-such-directory/asgate.yaml: cannot be read";
-    assert_eq!(
-        error.to_string(),
-        expected,
-        "its own level only; the cause is the source"
-    );
+    assert_eq!(error.to_string(), expected, "its own level only; the cause is the source");
 }
 
 #[test]
 fn a_directory_is_unreadable() {
     let directory = tempfile::tempdir().expect("a directory");
     let error = load(directory.path()).expect_err("a directory");
-    assert!(
-        matches!(error, LoadError::Unreadable { .. }),
-        "unreadable: {error:?}"
-    );
+    assert!(matches!(error, LoadError::Unreadable { .. }), "unreadable: {error:?}");
 }
 
 #[test]
@@ -52,19 +42,12 @@ fn bytes_that_are_not_utf_8_are_a_problem_with_a_place() {
 
 #[test]
 fn relative_paths_start_from_the_directory_of_the_file() {
-    let (directory, file) = written(
-        VALID
-            .replace("main:app\n", "main:app\n      directory: sub\n")
-            .as_bytes(),
-    );
+    let (directory, file) =
+        written(VALID.replace("main:app\n", "main:app\n      directory: sub\n").as_bytes());
     assert!(load(&file).is_err(), "there is no such directory yet");
     fs::create_dir(directory.path().join("sub")).expect("a directory");
     let config = load(&file).expect("a valid file");
-    let workers = config
-        .upstreams
-        .into_iter()
-        .next()
-        .map(|upstream| upstream.workers);
+    let workers = config.upstreams.into_iter().next().map(|upstream| upstream.workers);
     match workers {
         Some(super::super::Workers::Supervised(app)) => {
             assert_eq!(app.directory, directory.path().join("sub"), "absolute");

@@ -11,10 +11,7 @@ fn tree(text: &str) -> Node {
 }
 
 fn scalar(text: &str) -> Scalar {
-    match tree(&format!("key: {text}\n"))
-        .get("key")
-        .map(|node| node.kind.clone())
-    {
+    match tree(&format!("key: {text}\n")).get("key").map(|node| node.kind.clone()) {
         Some(Kind::Scalar(scalar)) => scalar,
         other => panic!("{text:?} is no scalar but {other:?}"),
     }
@@ -82,35 +79,19 @@ fn what_has_two_meanings_is_refused() {
         ),
     ];
     for (new, expected) in cases {
-        assert_eq!(
-            said(&with(route, new)),
-            expected,
-            "what is said about {new:?}"
-        );
+        assert_eq!(said(&with(route, new)), expected, "what is said about {new:?}");
     }
 }
 
 #[test]
 fn keys_and_values_know_where_they_stand() {
     let tree = tree("a: 1\nbé:\n  - x\n  - { c: 'y' }\n");
-    let Kind::Map(entries) = &tree.kind else {
-        panic!("a mapping")
-    };
+    let Kind::Map(entries) = &tree.kind else { panic!("a mapping") };
     let at = |line, column| Position { line, column };
-    let keys: Vec<_> = entries
-        .iter()
-        .map(|e| (e.key.as_str(), e.key_at, e.value.at))
-        .collect();
-    assert_eq!(
-        keys,
-        [("a", at(1, 1), at(1, 4)), ("bé", at(2, 1), at(3, 3))],
-        "keys and values"
-    );
+    let keys: Vec<_> = entries.iter().map(|e| (e.key.as_str(), e.key_at, e.value.at)).collect();
+    assert_eq!(keys, [("a", at(1, 1), at(1, 4)), ("bé", at(2, 1), at(3, 3))], "keys and values");
     let list = tree.get("bé").expect("the list");
-    let inner = list
-        .item(1)
-        .and_then(|item| item.get("c"))
-        .expect("the inner value");
+    let inner = list.item(1).and_then(|item| item.get("c")).expect("the inner value");
     assert_eq!(inner.at, at(4, 10), "a value in flow style");
 }
 
@@ -168,11 +149,7 @@ fn variables_are_filled_in_and_other_dollars_stay() {
         ("${SECRET}$", "hunter2$"),
     ];
     for (text, expected) in cases {
-        assert_eq!(
-            scalar(&format!("\"{text}\"")).value(),
-            expected,
-            "the value of {text:?}"
-        );
+        assert_eq!(scalar(&format!("\"{text}\"")).value(), expected, "the value of {text:?}");
     }
 }
 
@@ -197,12 +174,8 @@ fn variables_that_cannot_be_filled_in_are_refused() {
 
 #[test]
 fn a_variable_takes_the_type_that_its_key_wants() {
-    let app = |extra: &str| {
-        with(
-            "      asgi: main:app\n",
-            &format!("      asgi: main:app\n{extra}"),
-        )
-    };
+    let app =
+        |extra: &str| with("      asgi: main:app\n", &format!("      asgi: main:app\n{extra}"));
     assert_eq!(said(&app("      workers: ${FOUR}\n")), "", "a number");
     assert_eq!(said(&app("      env: { PORT: \"${FOUR}\" }\n")), "", "text");
     let text = app("      env:\n        PORT: ${FOUR}\n");
@@ -227,8 +200,5 @@ fn a_variable_takes_the_type_that_its_key_wants() {
 fn keys_are_not_expanded() {
     let env: Env<'_> = &|_| Some("expanded".to_owned());
     let (tree, _) = read("${KEY}: value\n", env);
-    assert!(
-        tree.is_some_and(|tree| tree.get("${KEY}").is_some()),
-        "the key as written"
-    );
+    assert!(tree.is_some_and(|tree| tree.get("${KEY}").is_some()), "the key as written");
 }

@@ -64,9 +64,7 @@ pub fn expand(text: &str, env: Env<'_>) -> Result<Option<String>, ExpandError> {
 
 /// What follows `${`, unless it is a group of a regular expression.
 fn variable(after_dollar: &str) -> Option<&str> {
-    after_dollar
-        .strip_prefix('{')
-        .filter(|inner| !inner.starts_with(|c: char| c.is_ascii_digit()))
+    after_dollar.strip_prefix('{').filter(|inner| !inner.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The value of `NAME}` or `NAME:-default}` at the start of `inner`, and what follows it.

@@ -6,16 +6,11 @@ use super::super::problem::Position;
 /// with a line feed, a carriage return, or both.
 pub fn line_lengths(text: &str) -> Vec<usize> {
     let text = text.replace("\r\n", "\n");
-    text.split(['\n', '\r'])
-        .map(|line| line.chars().count())
-        .collect()
+    text.split(['\n', '\r']).map(|line| line.chars().count()).collect()
 }
 
 /// The position just after `text`.
 pub fn end_of(text: &str) -> Position {
     let lines = line_lengths(text);
-    Position {
-        line: lines.len(),
-        column: lines.last().map_or(0, |length| *length) + 1,
-    }
+    Position { line: lines.len(), column: lines.last().map_or(0, |length| *length) + 1 }
 }

@@ -15,16 +15,8 @@ const DEEPEST: usize = 32;
 
 /// A list or mapping whose end has not been seen.
 enum Open {
-    List {
-        at: Position,
-        items: Vec<Node>,
-    },
-    Map {
-        at: Position,
-        entries: Vec<Entry>,
-        seen: HashSet<String>,
-        key: Option<Key>,
-    },
+    List { at: Position, items: Vec<Node> },
+    Map { at: Position, entries: Vec<Entry>, seen: HashSet<String>, key: Option<Key> },
 }
 
 /// A key that waits for its value; `None` when it was refused and the value is to be dropped.
@@ -83,17 +75,9 @@ impl<'a> Reader<'a> {
                 }
             }
             Event::Alias(_) => {
-                self.report(
-                    at,
-                    "aliases are not supported",
-                    "an alias",
-                    "the value itself",
-                );
+                self.report(at, "aliases are not supported", "an alias", "the value itself");
                 // Stands for a value of any type: nothing more can be said about it.
-                self.value(Node {
-                    at,
-                    kind: Kind::Scalar(Scalar::unknown()),
-                });
+                self.value(Node { at, kind: Kind::Scalar(Scalar::unknown()) });
             }
             Event::Scalar(text, style, _, tag) => {
                 self.no_tag(at, tag.as_deref());
@@ -102,37 +86,17 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(_, tag) => {
                 self.no_tag(at, tag.as_deref());
-                self.push(
-                    Open::List {
-                        at,
-                        items: Vec::new(),
-                    },
-                    at,
-                )?;
+                self.push(Open::List { at, items: Vec::new() }, at)?;
             }
             Event::MappingStart(_, tag) => {
                 self.no_tag(at, tag.as_deref());
                 let (entries, seen) = (Vec::new(), HashSet::new());
-                self.push(
-                    Open::Map {
-                        at,
-                        entries,
-                        seen,
-                        key: None,
-                    },
-                    at,
-                )?;
+                self.push(Open::Map { at, entries, seen, key: None }, at)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let node = match self.open.pop() {
-                    Some(Open::List { at, items }) => Node {
-                        at,
-                        kind: Kind::List(items),
-                    },
-                    Some(Open::Map { at, entries, .. }) => Node {
-                        at,
-                        kind: Kind::Map(entries),
-                    },
+                    Some(Open::List { at, items }) => Node { at, kind: Kind::List(items) },
+                    Some(Open::Map { at, entries, .. }) => Node { at, kind: Kind::Map(entries) },
                     None => return Ok(()),
                 };
                 self.value(node);
@@ -156,17 +120,9 @@ impl<'a> Reader<'a> {
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some(Open::List { items, .. }) => items.push(node),
-            Some(Open::Map {
-                entries,
-                key: key @ Some(_),
-                ..
-            }) => {
+            Some(Open::Map { entries, key: key @ Some(_), .. }) => {
                 if let Some(Some((key, key_at))) = key.take() {
-                    entries.push(Entry {
-                        key,
-                        key_at,
-                        value: node,
-                    });
+                    entries.push(Entry { key, key_at, value: node });
                 }
             }
             Some(Open::Map { key: None, .. }) => {
@@ -219,21 +175,13 @@ impl<'a> Reader<'a> {
                 }
             }
         };
-        Node {
-            at,
-            kind: Kind::Scalar(scalar),
-        }
+        Node { at, kind: Kind::Scalar(scalar) }
     }
 
     fn no_tag(&mut self, at: Position, tag: Option<&Tag>) {
         if let Some(tag) = tag {
             let got = quoted(&tag.suffix);
-            self.report(
-                at,
-                "YAML tags are not supported",
-                &got,
-                "the value without a tag",
-            );
+            self.report(at, "YAML tags are not supported", &got, "the value without a tag");
         }
     }
 
@@ -259,22 +207,12 @@ impl<'a> Reader<'a> {
 
     /// Where the reader is, for example `routes[3].match`.
     fn path(&self) -> String {
-        let path = self
-            .open
-            .iter()
-            .fold(String::new(), |path, open| match open {
-                Open::List { items, .. } => format!("{path}[{}]", items.len()),
-                Open::Map {
-                    key: Some(Some((key, _))),
-                    ..
-                } => join(&path, key),
-                Open::Map { .. } => path,
-            });
-        if path.is_empty() {
-            FILE.to_owned()
-        } else {
-            path
-        }
+        let path = self.open.iter().fold(String::new(), |path, open| match open {
+            Open::List { items, .. } => format!("{path}[{}]", items.len()),
+            Open::Map { key: Some(Some((key, _))), .. } => join(&path, key),
+            Open::Map { .. } => path,
+        });
+        if path.is_empty() { FILE.to_owned() } else { path }
     }
 
     /// Keep to what exists: the parser reports some errors on the line after the last, or beyond
@@ -282,10 +220,7 @@ impl<'a> Reader<'a> {
     fn position(&self, marker: Marker) -> Position {
         let line = marker.line().max(1);
         match self.lines.get(line - 1) {
-            Some(length) => Position {
-                line,
-                column: marker.col().min(*length) + 1,
-            },
+            Some(length) => Position { line, column: marker.col().min(*length) + 1 },
             None => self.end,
         }
     }

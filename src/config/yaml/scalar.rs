@@ -25,32 +25,17 @@ pub enum Plain {
 impl Scalar {
     /// A scalar without anything from the environment; `plain` when it has no quotes.
     pub fn new(text: &str, plain: bool) -> Self {
-        Self {
-            written: text.to_owned(),
-            expanded: None,
-            plain,
-            known: true,
-        }
+        Self { written: text.to_owned(), expanded: None, plain, known: true }
     }
 
     /// `written` holds `${…}` and stands for `expanded`.
     pub fn expanded(written: &str, expanded: String, plain: bool) -> Self {
-        Self {
-            written: written.to_owned(),
-            expanded: Some(expanded),
-            plain,
-            known: true,
-        }
+        Self { written: written.to_owned(), expanded: Some(expanded), plain, known: true }
     }
 
     /// Something that was refused already and of which nothing more is to be said.
     pub fn unknown() -> Self {
-        Self {
-            written: String::new(),
-            expanded: None,
-            plain: true,
-            known: false,
-        }
+        Self { written: String::new(), expanded: None, plain: true, known: false }
     }
 
     /// Whether there is a value to judge.
@@ -75,11 +60,7 @@ impl Scalar {
 
     /// The type the core schema gives it; whatever has quotes is text.
     pub fn plain(&self) -> Plain {
-        if self.plain {
-            resolve(self.value())
-        } else {
-            Plain::Text
-        }
+        if self.plain { resolve(self.value()) } else { Plain::Text }
     }
 
     /// Its text, where text is wanted. A number or boolean is none until it has quotes, except that
@@ -98,27 +79,19 @@ fn resolve(text: &str) -> Plain {
         ".nan" | ".NaN" | ".NAN" => return Plain::Float,
         _ => {}
     }
-    if let Some(octal) = text
-        .strip_prefix("0o")
-        .filter(|rest| all(rest, |byte| matches!(byte, b'0'..=b'7')))
+    if let Some(octal) =
+        text.strip_prefix("0o").filter(|rest| all(rest, |byte| matches!(byte, b'0'..=b'7')))
     {
         return Plain::Integer(i64::from_str_radix(octal, 8).ok());
     }
-    if let Some(hex) = text
-        .strip_prefix("0x")
-        .filter(|rest| all(rest, u8::is_ascii_hexdigit))
-    {
+    if let Some(hex) = text.strip_prefix("0x").filter(|rest| all(rest, u8::is_ascii_hexdigit)) {
         return Plain::Integer(i64::from_str_radix(hex, 16).ok());
     }
     let number = text.strip_prefix(['-', '+']).unwrap_or(text);
     if all(number, u8::is_ascii_digit) {
         return Plain::Integer(text.parse().ok());
     }
-    if is_float(number) {
-        Plain::Float
-    } else {
-        Plain::Text
-    }
+    if is_float(number) { Plain::Float } else { Plain::Text }
 }
 
 fn all(text: &str, is: impl Fn(&u8) -> bool) -> bool {
@@ -135,10 +108,7 @@ fn is_float(number: &str) -> bool {
         None => (number, None),
     };
     let exponent_fits = exponent.is_none_or(|exponent| {
-        all(
-            exponent.strip_prefix(['-', '+']).unwrap_or(exponent),
-            u8::is_ascii_digit,
-        )
+        all(exponent.strip_prefix(['-', '+']).unwrap_or(exponent), u8::is_ascii_digit)
     });
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -19,6 +21,7 @@ const IDLE_CAPACITY: usize = 1024;
 pub struct Output {
     waiting: BytesMut,
     held: bool,
+    taken: Arc<AtomicU64>,
 }
 
 impl Output {
@@ -30,6 +33,11 @@ impl Output {
     /// Flushes send again.
     pub fn release(&mut self) {
         self.held = false;
+    }
+
+    /// Counts the bytes that the socket has taken.
+    pub fn taken(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.taken)
     }
 
     /// Gives back memory that the next request may not need.
@@ -50,7 +58,9 @@ impl Output {
             ready!(self.poll_send(io, cx))?;
         }
         if bytes.len() >= CAPACITY {
-            return Pin::new(io).poll_write(cx, bytes);
+            let sent = ready!(Pin::new(io).poll_write(cx, bytes))?;
+            self.taken.fetch_add(sent as u64, Ordering::Relaxed);
+            return Poll::Ready(Ok(sent));
         }
         self.waiting.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -71,6 +81,7 @@ impl Output {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.taken.fetch_add(sent as u64, Ordering::Relaxed);
             self.waiting.advance(sent);
         }
         Pin::new(io).poll_flush(cx)

@@ -61,18 +61,9 @@ impl Peek for ClientStream {
     /// Tells HTTP/2 from HTTP/1.1 within the listener's deadlines, whatever the client sends: Pingora waits for 24
     /// bytes without one, and for ever on a shorter request. `buffer` gets the preface, or stays as it is.
     async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        let (inner, facts) = (self.inner.get_mut(), &self.connection.listener);
-        let Phase::Head(reader) = &mut inner.phase else {
-            return Ok(false);
-        };
-        let mut from = super::Source {
-            io: &mut inner.io,
-            input: &mut inner.input,
-            deadline: &mut inner.deadline,
-            facts,
-        };
-        match std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await {
+        match self.speaks_http2().await {
             Some(true) => {
+                let inner = self.inner.get_mut();
                 for (slot, byte) in buffer.iter_mut().zip(&inner.input) {
                     *slot = *byte;
                 }

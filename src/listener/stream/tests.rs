@@ -23,10 +23,7 @@ async fn connected() -> (ClientStream, TcpStream) {
         max_head: 200,
         max_lines: 3,
     };
-    let connection = Connection {
-        peer: Peer::tcp(peer),
-        listener: Arc::new(facts),
-    };
+    let connection = Connection { peer: Peer::tcp(peer), listener: Arc::new(facts) };
     (ClientStream::new(Stream::Tcp(accepted), connection), client)
 }
 
@@ -45,38 +42,22 @@ async fn a_head_is_given_whole_and_alone() {
     let early = tokio::time::timeout(Duration::from_millis(20), read(&mut stream)).await;
     assert!(early.is_err(), "no half head is given");
     assert!(!stream.is_idle(), "a request has begun");
-    client
-        .write_all(&[second, b"body"].concat())
-        .await
-        .expect("sent");
+    client.write_all(&[second, b"body"].concat()).await.expect("sent");
     assert_eq!(read(&mut stream).await, REQUEST, "the head by itself");
     assert_eq!(read(&mut stream).await, b"body", "then the body");
-    assert!(
-        stream.head().is_some_and(|head| head.http11),
-        "the head is known"
-    );
+    assert!(stream.head().is_some_and(|head| head.parts.http11), "the head is known");
 }
 
 #[tokio::test]
 async fn what_follows_a_request_is_the_next() {
     let (mut stream, mut client) = connected().await;
-    client
-        .write_all(&[REQUEST, b"GET /2 "].concat())
-        .await
-        .expect("sent");
+    client.write_all(&[REQUEST, b"GET /2 "].concat()).await.expect("sent");
     assert_eq!(read(&mut stream).await, REQUEST, "the first");
     client.write_all(b"HTTP/1.1\r\n").await.expect("sent");
-    assert!(
-        stream.fill().await.is_ok_and(|read| read > 0),
-        "read while the first is served"
-    );
+    assert!(stream.fill().await.is_ok_and(|read| read > 0), "read while the first is served");
     stream.expect_head();
     client.write_all(b"Host: a\r\n\r\n").await.expect("sent");
-    assert_eq!(
-        read(&mut stream).await,
-        b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
-        "the second"
-    );
+    assert_eq!(read(&mut stream).await, b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n", "the second");
 }
 
 #[tokio::test]
@@ -96,11 +77,7 @@ async fn a_refused_head_is_the_end_for_the_engine() {
     for (sent, refusal) in cases {
         let (mut stream, mut client) = connected().await;
         client.write_all(sent).await.expect("sent");
-        assert_eq!(
-            read(&mut stream).await,
-            b"",
-            "nothing for the engine: {refusal:?}"
-        );
+        assert_eq!(read(&mut stream).await, b"", "nothing for the engine: {refusal:?}");
         assert_eq!(
             stream.refusal().map(|(found, _)| found),
             Some(refusal),
@@ -119,18 +96,13 @@ async fn an_idle_connection_ends_without_a_refusal() {
 
 #[tokio::test]
 async fn the_preface_is_told_apart_without_waiting_for_all_of_it() {
-    for (sent, http2) in [
-        (&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true),
-        (b"GET", false),
-        (b"PRI", false),
-    ] {
+    for (sent, http2) in
+        [(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true), (b"GET", false), (b"PRI", false)]
+    {
         let (mut stream, mut client) = connected().await;
         client.write_all(sent).await.expect("sent");
         let mut preface = [0; 24];
-        assert!(
-            stream.try_peek(&mut preface).await.expect("peeked"),
-            "supported"
-        );
+        assert!(stream.try_peek(&mut preface).await.expect("peeked"), "supported");
         assert_eq!(
             preface == *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             http2,
@@ -148,10 +120,7 @@ async fn small_writes_leave_together_when_flushed() {
     AsyncWriteExt::flush(&mut stream).await.expect("held");
     stream.write_all(b"two").await.expect("written");
     let mut buffer = [0; 64];
-    assert!(
-        client.try_read(&mut buffer).is_err(),
-        "nothing was sent yet"
-    );
+    assert!(client.try_read(&mut buffer).is_err(), "nothing was sent yet");
     stream.release();
     stream.flush().await.expect("sent");
     let length = client.read(&mut buffer).await.expect("read");

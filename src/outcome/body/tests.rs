@@ -7,19 +7,13 @@ use super::{prefers_html, render};
 #[test]
 fn html_only_for_those_who_prefer_it() {
     for (accept, expected) in [
-        (
-            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
-            true,
-        ),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
         ("text/html", true),
         ("TEXT/HTML;q=0.1", true),
         ("text/*", true),
         ("text/*;q=0.4, application/json;q=0.3", true),
         ("text/html;q=0.5, application/json", false),
-        (
-            "text/html, application/problem+json;q=0.9, application/json",
-            true,
-        ),
+        ("text/html, application/problem+json;q=0.9, application/json", true),
         ("text/html, application/json", false),
         ("text/html;charset=utf-8;q=0.2, */*;q=0.1", true),
         ("*/*", false),
@@ -35,10 +29,7 @@ fn html_only_for_those_who_prefer_it() {
         let value = HeaderValue::from_str(accept).unwrap();
         assert_eq!(prefers_html(&value), expected, "{accept}");
     }
-    assert!(
-        !prefers_html(&HeaderValue::from_bytes(b"text/html\xff").unwrap()),
-        "opaque bytes"
-    );
+    assert!(!prefers_html(&HeaderValue::from_bytes(b"text/html\xff").unwrap()), "opaque bytes");
 }
 
 #[test]
@@ -63,12 +54,6 @@ fn a_page_is_escaped() {
     let (content_type, body) = render(&Cause::NoRoute.outcome(), "<b>&\"'", Some(&accept));
     assert_eq!(content_type, "text/html; charset=utf-8", "as asked");
     let body = String::from_utf8(body.to_vec()).unwrap();
-    assert!(
-        body.contains("<h1>404 Not Found</h1>"),
-        "status and title: {body}"
-    );
-    assert!(
-        body.contains("<code>&lt;b&gt;&amp;&quot;&#39;</code>"),
-        "escaped id: {body}"
-    );
+    assert!(body.contains("<h1>404 Not Found</h1>"), "status and title: {body}");
+    assert!(body.contains("<code>&lt;b&gt;&amp;&quot;&#39;</code>"), "escaped id: {body}");
 }

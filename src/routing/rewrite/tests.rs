@@ -32,16 +32,9 @@ fn prefixes_are_stripped_on_segment_boundaries() {
         ("/f\u{f6}\u{f6}", "/f%C3%B6%C3%B6/x", "/x"),
     ] {
         let rules = rules(strip, None, "");
-        assert_eq!(
-            rewrite(&rules, path).as_deref(),
-            Ok(expected),
-            "{path} without {strip:?}"
-        );
+        assert_eq!(rewrite(&rules, path).as_deref(), Ok(expected), "{path} without {strip:?}");
         let borrowed = matches!(rewrite(&rules, path), Ok(Cow::Borrowed(_)));
-        assert!(
-            borrowed,
-            "{path} without {strip:?} is a part of what was there"
-        );
+        assert!(borrowed, "{path} without {strip:?} is a part of what was there");
     }
 }
 
@@ -59,11 +52,7 @@ fn prefixes_are_added_last() {
         ("/api", "/v1", "/api", "/v1/"),
     ] {
         let rules = rules(strip, None, add);
-        assert_eq!(
-            rewrite(&rules, path).as_deref(),
-            Ok(expected),
-            "{path} with {add:?}"
-        );
+        assert_eq!(rewrite(&rules, path).as_deref(), Ok(expected), "{path} with {add:?}");
     }
 }
 
@@ -85,20 +74,12 @@ fn regexes_replace_the_first_match() {
     ] {
         let rules = rules("", Some((pattern, text)), "");
         let seen = rewrite(&rules, path);
-        assert_eq!(
-            seen.as_deref(),
-            expected.as_ref().copied(),
-            "{path} by {pattern} -> {text:?}"
-        );
+        assert_eq!(seen.as_deref(), expected.as_ref().copied(), "{path} by {pattern} -> {text:?}");
     }
 }
 
 #[test]
 fn the_three_steps_follow_each_other() {
     let rules = rules("/api", Some(("^/old", "/new")), "/v2");
-    assert_eq!(
-        rewrite(&rules, "/api/old/x").as_deref(),
-        Ok("/v2/new/x"),
-        "strip, replace, add"
-    );
+    assert_eq!(rewrite(&rules, "/api/old/x").as_deref(), Ok("/v2/new/x"), "strip, replace, add");
 }

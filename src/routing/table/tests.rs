@@ -27,10 +27,7 @@ fn route(hosts: &[&str], path: &str) -> Route {
             headers: Vec::new(),
             query: Vec::new(),
         },
-        action: Action::Respond(Respond {
-            status: StatusCode::OK,
-            body: "".into(),
-        }),
+        action: Action::Respond(Respond { status: StatusCode::OK, body: "".into() }),
         timeouts: Timeouts {
             connect: None,
             first_byte: None,
@@ -40,12 +37,7 @@ fn route(hosts: &[&str], path: &str) -> Route {
             request_body: None,
             client_write: None,
         },
-        limits: Limits {
-            body: None,
-            header: 0,
-            uri: 0,
-            headers: 0,
-        },
+        limits: Limits { body: None, header: 0, uri: 0, headers: 0 },
     }
 }
 
@@ -55,31 +47,19 @@ fn with_methods(mut route: Route, methods: &[Method]) -> Route {
 }
 
 fn with_header(mut route: Route, name: &'static str, value: &'static str) -> Route {
-    let condition = (
-        HeaderName::from_static(name),
-        HeaderValue::from_static(value),
-    );
+    let condition = (HeaderName::from_static(name), HeaderValue::from_static(value));
     route.matches.headers.push(condition);
     route
 }
 
 fn with_query(mut route: Route, name: &str, value: &str) -> Route {
-    route
-        .matches
-        .query
-        .push((name.to_owned(), value.to_owned()));
+    route.matches.query.push((name.to_owned(), value.to_owned()));
     route
 }
 
 fn find(table: &Table, host: &str, path: &str) -> Option<usize> {
     let (method, headers) = (&Method::GET, &HeaderMap::new());
-    table.find(&Request {
-        host,
-        path,
-        query: None,
-        method,
-        headers,
-    })
+    table.find(&Request { host, path, query: None, method, headers })
 }
 
 #[test]
@@ -172,13 +152,7 @@ fn equal_routes_are_tried_in_the_order_of_the_file() {
         (Method::GET, &none, Some("v=2"), 3),
         (Method::HEAD, &none, None, 3),
     ] {
-        let request = Request {
-            host: "a",
-            path: "/x",
-            query,
-            method: &method,
-            headers,
-        };
+        let request = Request { host: "a", path: "/x", query, method: &method, headers };
         let shown = format!("{method} {query:?} {headers:?}");
         assert_eq!(table.find(&request), Some(expected), "{shown}");
     }
@@ -192,11 +166,7 @@ fn a_route_whose_conditions_fail_leaves_the_request_to_less_specific_ones() {
     let regex = post(&["a.example"], "~y");
     let wildcard = post(&["*.example"], "/x");
     let ladder = [exact, longer, regex, wildcard, route(&[], "/")];
-    assert_eq!(
-        find(&Table::compile(&ladder), "a.example", "/x/y"),
-        Some(4),
-        "down to any host"
-    );
+    assert_eq!(find(&Table::compile(&ladder), "a.example", "/x/y"), Some(4), "down to any host");
 
     for (step, shorter) in [
         (0, route(&["a.example"], "=/x/y")),
@@ -213,11 +183,7 @@ fn a_route_whose_conditions_fail_leaves_the_request_to_less_specific_ones() {
 
 #[test]
 fn a_table_without_routes_finds_none() {
-    assert_eq!(
-        find(&Table::compile(&[]), "a", "/"),
-        None,
-        "nothing to find"
-    );
+    assert_eq!(find(&Table::compile(&[]), "a", "/"), None, "nothing to find");
 }
 
 #[test]
@@ -227,15 +193,7 @@ fn hostile_paths_and_hosts_are_answered() {
     let labels = "a.".repeat(1 << 19);
     assert_eq!(find(&table, &labels, &slashes), None, "nothing there");
     let address: SocketAddr = "[::1]:80".parse().unwrap();
-    assert_eq!(
-        find(&table, &address.to_string(), "/a/b/c"),
-        Some(1),
-        "any text may be a host"
-    );
+    assert_eq!(find(&table, &address.to_string(), "/a/b/c"), Some(1), "any text may be a host");
     let long = format!("/a/b/{slashes}");
-    assert_eq!(
-        find(&table, "x.example", &long),
-        Some(0),
-        "the wildcard host goes first"
-    );
+    assert_eq!(find(&table, "x.example", &long), Some(0), "the wildcard host goes first");
 }

@@ -27,16 +27,9 @@ fn ports_are_free_and_given_to_one_worker_at_a_time() {
         .map(|(id, addresses)| addresses.lease(id).expect("a port"))
         .collect();
     let distinct: BTreeSet<u16> = leases.iter().map(port_of).collect();
-    assert_eq!(
-        distinct.len(),
-        leases.len(),
-        "no port twice, across upstreams"
-    );
+    assert_eq!(distinct.len(), leases.len(), "no port twice, across upstreams");
     let one = port_of(&leases[0]);
-    assert!(
-        TcpListener::bind(("127.0.0.1", one)).is_ok(),
-        "the worker can bind its port"
-    );
+    assert!(TcpListener::bind(("127.0.0.1", one)).is_ok(), "the worker can bind its port");
     drop(leases);
     assert!(ports.0.lock().is_empty(), "ports are given back");
 }
@@ -66,20 +59,14 @@ mod sockets {
         let path = path_of(&first);
         assert_ne!(path, path_of(&second), "a new generation has a new address");
         let directory = path.parent().expect("a directory").to_owned();
-        let mode = fs::metadata(&directory)
-            .expect("it is there")
-            .permissions()
-            .mode();
+        let mode = fs::metadata(&directory).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "nobody else may enter");
 
         let listener = UnixListener::bind(&path).expect("the worker can bind it");
         drop((listener, first));
         assert!(!path.exists(), "the socket goes with the lease");
         drop((second, addresses));
-        assert!(
-            !directory.exists(),
-            "the directory goes with the supervisor"
-        );
+        assert!(!directory.exists(), "the directory goes with the supervisor");
     }
 
     #[test]
@@ -88,10 +75,7 @@ mod sockets {
         // Not created: a lease does not touch the file system, and neither does its removal.
         let addresses = Addresses::Sockets(PrivateDirectory(long));
         let error = addresses.lease(id(1, 1)).expect_err("over 108 bytes");
-        assert!(
-            matches!(error, AddressError::SocketPath { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, AddressError::SocketPath { .. }), "{error:?}");
         assert!(error.to_string().contains("XDG_RUNTIME_DIR"), "{error}");
     }
 }

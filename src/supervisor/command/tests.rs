@@ -22,9 +22,7 @@ fn app(start: Start) -> App {
 }
 
 fn command(words: &[&str]) -> App {
-    app(Start::Command(
-        words.iter().map(|&word| word.to_owned()).collect(),
-    ))
+    app(Start::Command(words.iter().map(|&word| word.to_owned()).collect()))
 }
 
 fn port(port: u16) -> Address {
@@ -36,11 +34,7 @@ fn socket(path: &str) -> Address {
 }
 
 fn args(app: &App, worker: u16, address: &Address) -> String {
-    Recipe::new(app)
-        .expect("a recipe")
-        .command_line(worker, address)
-        .args
-        .join(" ")
+    Recipe::new(app).expect("a recipe").command_line(worker, address).args.join(" ")
 }
 
 #[test]
@@ -71,38 +65,16 @@ fn uvicorn_on_a_port() {
 #[test]
 fn the_transport_decides_how_uvicorn_is_reached() {
     let mut app = app(Start::Asgi("main:app".into()));
-    let auto = if cfg!(unix) {
-        Reach::Socket
-    } else {
-        Reach::Port
-    };
-    assert_eq!(
-        Recipe::new(&app).expect("a recipe").reach(),
-        auto,
-        "auto follows the system"
-    );
+    let auto = if cfg!(unix) { Reach::Socket } else { Reach::Port };
+    assert_eq!(Recipe::new(&app).expect("a recipe").reach(), auto, "auto follows the system");
     app.transport = Transport::Tcp;
-    assert_eq!(
-        Recipe::new(&app).expect("a recipe").reach(),
-        Reach::Port,
-        "tcp is tcp anywhere"
-    );
+    assert_eq!(Recipe::new(&app).expect("a recipe").reach(), Reach::Port, "tcp is tcp anywhere");
 }
 
 #[test]
 fn placeholders_are_filled_in_wherever_they_stand() {
-    let app = command(&[
-        "granian",
-        "--port={port}",
-        "--name",
-        "w{worker}",
-        "{worker}:{worker}",
-    ]);
-    assert_eq!(
-        args(&app, 4, &port(50123)),
-        "--port=50123 --name w4 4:4",
-        "port and worker"
-    );
+    let app = command(&["granian", "--port={port}", "--name", "w{worker}", "{worker}:{worker}"]);
+    assert_eq!(args(&app, 4, &port(50123)), "--port=50123 --name w4 4:4", "port and worker");
 }
 
 #[cfg(unix)]
@@ -118,18 +90,11 @@ fn a_socket_path_is_not_filled_in_again() {
 
 #[test]
 fn the_placeholder_decides_how_a_command_is_reached() {
-    let on_socket = if cfg!(unix) {
-        Ok(Reach::Socket)
-    } else {
-        Err(CommandError::NoSockets)
-    };
+    let on_socket = if cfg!(unix) { Ok(Reach::Socket) } else { Err(CommandError::NoSockets) };
     for (words, expected) in [
         (&["serve", "{port}"][..], Ok(Reach::Port)),
         (&["serve", "{socket}"], on_socket),
-        (
-            &["serve", "{socket}", "{port}"],
-            Err(CommandError::TwoAddresses),
-        ),
+        (&["serve", "{socket}", "{port}"], Err(CommandError::TwoAddresses)),
         (&["serve", "{worker}"], Err(CommandError::NoAddress)),
         (&[], Err(CommandError::Empty)),
     ] {
@@ -142,22 +107,12 @@ fn the_placeholder_decides_how_a_command_is_reached() {
 fn a_program_with_a_directory_is_the_apps_and_a_bare_one_is_left_to_the_path() {
     let program = |word| {
         let app = command(&[word, "{port}"]);
-        let line = Recipe::new(&app)
-            .expect("a recipe")
-            .command_line(1, &port(1));
+        let line = Recipe::new(&app).expect("a recipe").command_line(1, &port(1));
         line.program
     };
     let directory = std::env::temp_dir();
-    assert_eq!(
-        program("bin/serve"),
-        directory.join("bin/serve"),
-        "relative to the directory"
-    );
-    assert_eq!(
-        program("serve"),
-        Path::new("serve"),
-        "looked up by the system"
-    );
+    assert_eq!(program("bin/serve"), directory.join("bin/serve"), "relative to the directory");
+    assert_eq!(program("serve"), Path::new("serve"), "looked up by the system");
 }
 
 #[test]
@@ -165,26 +120,14 @@ fn a_missing_interpreter_is_an_error() {
     let mut app = app(Start::Asgi("main:app".into()));
     app.python = Some(std::env::temp_dir().join("asgate-no-such-directory/python"));
     let outcome = Recipe::new(&app).map(|recipe| recipe.reach());
-    assert!(
-        matches!(outcome, Err(CommandError::Interpreter(_))),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, Err(CommandError::Interpreter(_))), "{outcome:?}");
 }
 
 #[test]
 fn a_command_line_is_shown_as_a_shell_wants_it() {
-    let args = ["-c", "print('hi')", "--x=1", "", "*"]
-        .map(str::to_owned)
-        .to_vec();
-    let line = CommandLine {
-        program: PathBuf::from("/usr/bin/python3"),
-        args,
-    };
-    assert_eq!(
-        line.to_string(),
-        r"/usr/bin/python3 -c 'print('\''hi'\'')' --x=1 '' '*'",
-        "quoted"
-    );
+    let args = ["-c", "print('hi')", "--x=1", "", "*"].map(str::to_owned).to_vec();
+    let line = CommandLine { program: PathBuf::from("/usr/bin/python3"), args };
+    assert_eq!(line.to_string(), r"/usr/bin/python3 -c 'print('\''hi'\'')' --x=1 '' '*'", "quoted");
 }
 
 #[test]
@@ -192,24 +135,11 @@ fn the_environment_is_set_but_the_users_words_win() {
     let mut app = command(&["serve", "{port}"]);
     app.env.insert("PYTHONUNBUFFERED".into(), String::new());
     app.env.insert("SECRET".into(), "hunter2".into());
-    let line = Recipe::new(&app)
-        .expect("a recipe")
-        .command_line(1, &port(1));
+    let line = Recipe::new(&app).expect("a recipe").command_line(1, &port(1));
     let command = line.to_command(&app);
     let env: BTreeMap<_, _> = command.as_std().get_envs().collect();
     let value = |name: &str| env.get(std::ffi::OsStr::new(name)).copied().flatten();
-    assert_eq!(
-        value("PYTHONUNBUFFERED"),
-        Some("".as_ref()),
-        "`env` wins over our default"
-    );
-    assert_eq!(
-        value("SECRET"),
-        Some("hunter2".as_ref()),
-        "`env` reaches the worker"
-    );
-    assert!(
-        !line.to_string().contains("hunter2"),
-        "and is not shown: {line}"
-    );
+    assert_eq!(value("PYTHONUNBUFFERED"), Some("".as_ref()), "`env` wins over our default");
+    assert_eq!(value("SECRET"), Some("hunter2".as_ref()), "`env` reaches the worker");
+    assert!(!line.to_string().contains("hunter2"), "and is not shown: {line}");
 }

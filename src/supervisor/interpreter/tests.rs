@@ -54,12 +54,7 @@ const CASES: &[Case] = &[
         configured: Some("python3.13"),
         found: Some("opt/python3.13"),
     },
-    Case {
-        what: "nothing anywhere",
-        there: &["usr/python"],
-        configured: None,
-        found: None,
-    },
+    Case { what: "nothing anywhere", there: &["usr/python"], configured: None, found: None },
     Case {
         what: "a configured one is not replaced by another",
         there: &["app/.venv/bin/python", "usr/python3"],
@@ -70,21 +65,11 @@ const CASES: &[Case] = &[
 
 #[test]
 fn interpreters_are_looked_up_in_the_documented_order() {
-    for Case {
-        what,
-        there,
-        configured,
-        found,
-    } in CASES
-    {
+    for Case { what, there, configured, found } in CASES {
         let root = TempDir::new().expect("a directory");
         there.iter().for_each(|path| executable(root.path(), path));
         let path = search_path(root.path());
-        let outcome = find(
-            configured.map(Path::new),
-            &root.path().join("app"),
-            Some(&path),
-        );
+        let outcome = find(configured.map(Path::new), &root.path().join("app"), Some(&path));
         assert_eq!(outcome.ok(), found.map(|f| root.path().join(f)), "{what}");
     }
 }
@@ -99,11 +84,7 @@ fn a_configured_path_is_taken_as_it_is() {
 
     fs::set_permissions(&configured, fs::Permissions::from_mode(0o644)).expect("the mode");
     let outcome = find(Some(&configured), root.path(), None);
-    assert_eq!(
-        outcome,
-        Err(InterpreterError::NotExecutable(configured)),
-        "not executable"
-    );
+    assert_eq!(outcome, Err(InterpreterError::NotExecutable(configured)), "not executable");
 }
 
 #[test]
@@ -114,31 +95,17 @@ fn the_link_of_a_virtual_environment_is_not_followed() {
     let link = root.path().join(".venv/bin/python");
     std::os::unix::fs::symlink(root.path().join("usr/python3"), &link).expect("the link");
     let outcome = find(None, root.path(), None);
-    assert_eq!(
-        outcome,
-        Ok(link),
-        "following it would leave the environment"
-    );
+    assert_eq!(outcome, Ok(link), "following it would leave the environment");
 }
 
 #[test]
 fn the_error_says_what_was_tried() {
-    let error = find(None, Path::new("/srv/app"), None)
-        .expect_err("nothing is there")
-        .to_string();
-    assert!(
-        error.contains("/srv/app") && error.contains("python3"),
-        "{error}"
-    );
+    let error = find(None, Path::new("/srv/app"), None).expect_err("nothing is there").to_string();
+    assert!(error.contains("/srv/app") && error.contains("python3"), "{error}");
 }
 
 /// `usr` and `opt` below the directory, with entries between them that must be ignored.
 fn search_path(root: &Path) -> OsString {
-    let entries = [
-        PathBuf::new(),
-        root.join("usr"),
-        PathBuf::from("."),
-        root.join("opt"),
-    ];
+    let entries = [PathBuf::new(), root.join("usr"), PathBuf::from("."), root.join("opt")];
     std::env::join_paths(entries).expect("no separator in a temporary path")
 }

@@ -11,24 +11,14 @@ async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
     app.startup_timeout = Duration::from_secs(3);
     let mut running = Running::start(&app);
     let error = running.ready().await.expect_err("it never listens");
-    assert!(
-        matches!(error.cause(), StartCause::NoAnswer { .. }),
-        "{error}"
-    );
+    assert!(matches!(error.cause(), StartCause::NoAnswer { .. }), "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains("startup_timeout (3s): it does not accept connections"),
-        "{text}"
-    );
+    assert!(text.contains("startup_timeout (3s): it does not accept connections"), "{text}");
     assert!(text.ends_with("its last lines:\nthinking"), "{text}");
     let pid = running.printed.0.lock()[0].1;
     let mut changes = running.stop().await;
     assert!(!alive(pid), "it was stopped");
-    assert_eq!(
-        changes.recv().await,
-        None,
-        "nothing is said about a worker that never was ready"
-    );
+    assert_eq!(changes.recv().await, None, "nothing is said about a worker that never was ready");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,10 +32,7 @@ async fn a_worker_that_ignores_sigterm_is_killed_after_stop_timeout() {
     let asked = Instant::now();
     running.stop().await;
     assert!(!alive(worker.pid), "it was killed");
-    assert!(
-        asked.elapsed() >= app.stop_timeout,
-        "and not before its time"
-    );
+    assert!(asked.elapsed() >= app.stop_timeout, "and not before its time");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,27 +53,11 @@ async fn a_worker_that_crashed_comes_back_as_a_new_generation() {
     send_signal(first.pid, libc::SIGKILL);
     let (gone, reason) = running.next_gone().await;
     assert_eq!(gone, first.id, "the one that was killed");
-    assert!(
-        reason.contains("SIGKILL"),
-        "the reason names the signal: {reason}"
-    );
+    assert!(reason.contains("SIGKILL"), "the reason names the signal: {reason}");
     let second = running.next_ready().await;
-    assert_eq!(
-        second.id,
-        WorkerId {
-            index: 1,
-            generation: 2
-        },
-        "same worker, next generation"
-    );
-    assert_ne!(
-        second.address, first.address,
-        "connections cannot cross generations"
-    );
-    assert!(
-        get(&second.address, "/").await.starts_with("HTTP/1.1 204 "),
-        "and it serves"
-    );
+    assert_eq!(second.id, WorkerId { index: 1, generation: 2 }, "same worker, next generation");
+    assert_ne!(second.address, first.address, "connections cannot cross generations");
+    assert!(get(&second.address, "/").await.starts_with("HTTP/1.1 204 "), "and it serves");
     running.stop().await;
 }
 
@@ -99,10 +70,7 @@ async fn a_first_start_that_fails_is_told_and_tried_again() {
     );
     let mut running = Running::start(&python(&program));
     let error = running.ready().await.expect_err("the first start fails");
-    assert!(
-        error.to_string().ends_with("its last lines:\nnot yet"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("its last lines:\nnot yet"), "{error}");
     let worker = running.next_ready().await;
     assert_eq!(worker.id.generation, 2, "the second start succeeds");
     running.stop().await;
@@ -112,17 +80,9 @@ async fn a_first_start_that_fails_is_told_and_tried_again() {
 async fn a_program_that_is_not_there_is_named() {
     let words = ["asgate-no-such-program", "{port}"].map(str::to_owned);
     let mut running = Running::start(&app(&std::env::temp_dir(), Start::Command(words.into())));
-    let error = running
-        .ready()
-        .await
-        .expect_err("there is nothing to start");
+    let error = running.ready().await.expect_err("there is nothing to start");
     assert!(matches!(error.cause(), StartCause::Spawn(_)), "{error}");
-    assert!(
-        error
-            .to_string()
-            .contains("command: asgate-no-such-program "),
-        "{error}"
-    );
+    assert!(error.to_string().contains("command: asgate-no-such-program "), "{error}");
     running.stop().await;
 }
 
@@ -133,24 +93,15 @@ async fn a_worker_that_prints_much_is_not_held_up() {
         "import sys\nfor n in range({LINES}): print('x' * 100)\nprint('to stderr', file=sys.stderr)\n{SERVE}"
     );
     let mut running = Running::start(&python(&program));
-    running
-        .ready()
-        .await
-        .expect("ten megabytes later it serves");
+    running.ready().await.expect("ten megabytes later it serves");
     let worker = running.next_ready().await;
     let printed = running.printed.clone();
     running.stop().await;
     let lines = printed.0.lock();
     assert_eq!(lines.len(), LINES + 1, "no line is lost");
-    let (id, pid, stream, _) = lines
-        .iter()
-        .find(|line| line.3 == "to stderr")
-        .expect("stderr is read as well");
-    assert_eq!(
-        (*id, *pid, *stream),
-        (worker.id, worker.pid, Stream::Stderr),
-        "its origin is told"
-    );
+    let (id, pid, stream, _) =
+        lines.iter().find(|line| line.3 == "to stderr").expect("stderr is read as well");
+    assert_eq!((*id, *pid, *stream), (worker.id, worker.pid, Stream::Stderr), "its origin is told");
 }
 
 #[test]

@@ -18,10 +18,7 @@ async fn start_parent() -> (Running, Ready, u32) {
     let mut running = Running::start(&python(&format!("{PARENT}{SERVE}")));
     running.ready().await.expect("it starts");
     let worker = running.next_ready().await;
-    let child = running
-        .printed
-        .after("child ")
-        .expect("it said so before it listened");
+    let child = running.printed.after("child ").expect("it said so before it listened");
     let child = child.parse().expect("a process id");
     assert!(alive(child), "the child runs");
     (running, worker, child)
@@ -50,9 +47,7 @@ async fn a_dropped_supervisor_kills_its_workers_and_their_children() {
     drop(running);
     eventually("the worker was killed", || !alive(worker.pid)).await;
     eventually("its child was killed", || !alive(child)).await;
-    let Address::Unix(socket) = worker.address else {
-        panic!("not a socket")
-    };
+    let Address::Unix(socket) = worker.address else { panic!("not a socket") };
     eventually("the socket was removed", || !socket.exists()).await;
 }
 
@@ -92,9 +87,7 @@ async fn workers_die_with_an_edge_that_was_killed() {
     let mut lines = BufReader::new(edge.stdout.take().expect("its output")).lines();
     let worker = loop {
         let line = timeout(PATIENCE, lines.next_line()).await.expect("in time");
-        let line = line
-            .expect("readable")
-            .expect("the edge says its worker's pid");
+        let line = line.expect("readable").expect("the edge says its worker's pid");
         if let Some(pid) = line.strip_prefix("worker ") {
             break pid.parse().expect("a process id");
         }

@@ -36,10 +36,7 @@ fn interpreter() -> PathBuf {
 
 fn uvicorn(directory: &TempDir, source: &str) -> App {
     fs::write(directory.path().join("main.py"), source).expect("the app is written");
-    App {
-        python: Some(interpreter()),
-        ..app(directory.path(), Start::Asgi("main:app".into()))
-    }
+    App { python: Some(interpreter()), ..app(directory.path(), Start::Asgi("main:app".into())) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,51 +51,27 @@ async fn workers_answer_on_their_sockets_and_leave_nothing() {
     for Ready { id, address, pid } in &workers {
         assert_eq!(id.generation, 1, "the first start");
         let answer = get(address, "/").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200 "),
-            "worker {id} answers: {answer}"
-        );
-        assert!(
-            answer.contains("greeting=hello"),
-            "worker {id} has the environment: {answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 200 "), "worker {id} answers: {answer}");
+        assert!(answer.contains("greeting=hello"), "worker {id} has the environment: {answer}");
         let seen = "seen=['HEAD / asgate-readiness', 'GET / ']";
-        assert!(
-            answer.contains(seen),
-            "one readiness request came before: {answer}"
-        );
+        assert!(answer.contains(seen), "one readiness request came before: {answer}");
         assert!(alive(*pid), "worker {id} runs under the pid that was told");
     }
-    assert_ne!(
-        workers[0].address, workers[1].address,
-        "each has its own address"
-    );
+    assert_ne!(workers[0].address, workers[1].address, "each has its own address");
 
     let printed = running.printed.clone();
     let mut changes = running.stop().await;
     for Ready { id, address, pid } in &workers {
         assert!(!alive(*pid), "worker {id} has ended");
-        let Address::Unix(socket) = address else {
-            panic!("{address} is not a socket")
-        };
+        let Address::Unix(socket) = address else { panic!("{address} is not a socket") };
         let home = socket.parent().expect("a directory");
         assert!(!home.exists(), "{} is removed", home.display());
     }
-    let ended = printed
-        .0
-        .lock()
-        .iter()
-        .filter(|line| line.3 == "Lifespan ended")
-        .count();
-    assert_eq!(
-        ended, 2,
-        "each worker was asked to stop and ended in its own way"
-    );
+    let ended = printed.0.lock().iter().filter(|line| line.3 == "Lifespan ended").count();
+    assert_eq!(ended, 2, "each worker was asked to stop and ended in its own way");
     let mut gone = Vec::new();
     while let Some(change) = changes.recv().await {
-        let Change::Gone { id, .. } = change else {
-            panic!("{change:?} after the stop")
-        };
+        let Change::Gone { id, .. } = change else { panic!("{change:?} after the stop") };
         gone.push(id);
     }
     gone.sort_unstable();
@@ -118,16 +91,9 @@ async fn a_worker_on_tcp_is_one_process_and_knows_its_root_path() {
     running.ready().await.expect("Uvicorn starts");
     let Ready { address, pid, .. } = running.next_ready().await;
     let answer = get(&address, "/").await;
-    assert!(
-        answer.contains("root=/api "),
-        "the root path is passed on: {answer}"
-    );
+    assert!(answer.contains("root=/api "), "the root path is passed on: {answer}");
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    assert_eq!(
-        children.expect("it runs"),
-        "",
-        "WEB_CONCURRENCY makes no process tree"
-    );
+    assert_eq!(children.expect("it runs"), "", "WEB_CONCURRENCY makes no process tree");
     running.stop().await;
     assert!(!alive(pid), "the worker has ended");
 }
@@ -138,11 +104,7 @@ async fn an_import_error_shows_the_workers_own_traceback() {
     let mut app = uvicorn(&directory, "import no_such_module_at_all\n");
     app.env.insert("PASSWORD".into(), "hunter2".into());
     let mut running = Running::start(&app);
-    let error = running
-        .ready()
-        .await
-        .expect_err("it cannot start")
-        .to_string();
+    let error = running.ready().await.expect_err("it cannot start").to_string();
     for part in [
         "upstream backend, worker 1: ended before it answered (exit status: ",
         "-m uvicorn main:app --uds /",
@@ -152,9 +114,6 @@ async fn an_import_error_shows_the_workers_own_traceback() {
     ] {
         assert!(error.contains(part), "{part:?} is missing in:\n{error}");
     }
-    assert!(
-        !error.contains("hunter2"),
-        "the environment is not shown:\n{error}"
-    );
+    assert!(!error.contains("hunter2"), "the environment is not shown:\n{error}");
     running.stop().await;
 }

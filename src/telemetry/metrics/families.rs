@@ -106,15 +106,9 @@ fn register<C: Collector + Clone + 'static>(registry: &Registry, family: C) -> R
 pub(super) fn remove_series<B: MetricVecBuilder>(family: &MetricVec<B>, labels: &[(&str, &str)]) {
     for collected in family.collect() {
         for metric in collected.get_metric() {
-            let all: HashMap<&str, &str> = metric
-                .get_label()
-                .iter()
-                .map(|label| (label.name(), label.value()))
-                .collect();
-            if labels
-                .iter()
-                .all(|(name, value)| all.get(name) == Some(value))
-            {
+            let all: HashMap<&str, &str> =
+                metric.get_label().iter().map(|label| (label.name(), label.value())).collect();
+            if labels.iter().all(|(name, value)| all.get(name) == Some(value)) {
                 // It fails when the series is gone already, which is what is wanted.
                 let _ = family.remove(&all);
             }

@@ -12,9 +12,8 @@ use super::slots::Slots;
 
 /// Methods that are a label of their own: RFC 9110 §9.3 and RFC 5789. Any other is `other`, as a
 /// client may send whatever it likes.
-const METHODS: [&str; 9] = [
-    "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE",
-];
+const METHODS: [&str; 9] =
+    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const OTHER: &str = "other";
 
 /// Counts the requests of one route.
@@ -43,27 +42,13 @@ impl RouteMetrics {
 
     pub(super) fn count(&self, method: &str, status: u16, duration: Duration) {
         self.duration.observe(duration.as_secs_f64());
-        let method = METHODS
-            .into_iter()
-            .find(|known| *known == method)
-            .unwrap_or(OTHER);
+        let method = METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER);
         // The label is the exact code; an application may make up codes, but not series.
-        let code = if (100..600).contains(&status) {
-            status
-        } else {
-            0
-        };
+        let code = if (100..600).contains(&status) { status } else { 0 };
         self.requests.add_one((method, code), || {
             let mut digits = itoa::Buffer::new();
-            let code = if code == 0 {
-                OTHER
-            } else {
-                digits.format(code)
-            };
-            self.series
-                .families
-                .requests
-                .with_label_values(&[self.name(), method, code])
+            let code = if code == 0 { OTHER } else { digits.format(code) };
+            self.series.families.requests.with_label_values(&[self.name(), method, code])
         });
     }
 }
@@ -78,10 +63,7 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     pub(super) fn new(series: &Arc<Series>, name: &str) -> Self {
         Self {
-            in_flight: series
-                .families
-                .requests_in_flight
-                .with_label_values(&[name]),
+            in_flight: series.families.requests_in_flight.with_label_values(&[name]),
             series: Arc::clone(series),
             name: name.to_owned(),
         }
@@ -94,19 +76,13 @@ impl UpstreamMetrics {
 
     /// A request was sent again. `reason` is one of a fixed set of words.
     pub fn retried(&self, reason: &'static str) {
-        self.series
-            .families
-            .retries
-            .with_label_values(&[self.name.as_str(), reason])
-            .inc();
+        self.series.families.retries.with_label_values(&[self.name.as_str(), reason]).inc();
     }
 
     /// A worker process was started in place of one before. `reason` is one of a fixed set.
     pub fn worker_restarted(&self, reason: &'static str) {
         let restarts = &self.series.families.worker_restarts;
-        restarts
-            .with_label_values(&[self.name.as_str(), reason])
-            .inc();
+        restarts.with_label_values(&[self.name.as_str(), reason]).inc();
     }
 }
 
@@ -158,10 +134,7 @@ impl WorkerMetrics {
     pub(super) fn new(series: &Arc<Series>, upstream: &str, worker: &str) -> Self {
         let connections = &series.families.upstream_connections;
         Self {
-            up: series
-                .families
-                .worker_up
-                .with_label_values(&[upstream, worker]),
+            up: series.families.worker_up.with_label_values(&[upstream, worker]),
             idle: connections.with_label_values(&[upstream, worker, "idle"]),
             active: connections.with_label_values(&[upstream, worker, "active"]),
             series: Arc::clone(series),
@@ -184,11 +157,7 @@ impl WorkerMetrics {
         let (upstream, worker) = &self.names;
         let labels = [upstream.as_str(), worker.as_str(), result.label()];
         // A lookup by label, which is small beside the connect it counts.
-        self.series
-            .families
-            .upstream_connects
-            .with_label_values(&labels)
-            .inc();
+        self.series.families.upstream_connects.with_label_values(&labels).inc();
     }
 
     /// One connection is open, and active at first, until the guard is dropped.
@@ -205,10 +174,7 @@ impl WorkerMetrics {
 impl Drop for WorkerMetrics {
     fn drop(&mut self) {
         self.series.workers.forget(&self.names, self, || {
-            let labels = [
-                ("upstream", self.names.0.as_str()),
-                ("worker", self.names.1.as_str()),
-            ];
+            let labels = [("upstream", self.names.0.as_str()), ("worker", self.names.1.as_str())];
             remove_series(&self.series.families.worker_up, &labels);
             remove_series(&self.series.families.upstream_connections, &labels);
             remove_series(&self.series.families.upstream_connects, &labels);
@@ -243,11 +209,7 @@ impl ConnectionGuard {
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let gauge = if *self.is_idle.get_mut() {
-            &self.idle
-        } else {
-            &self.active
-        };
+        let gauge = if *self.is_idle.get_mut() { &self.idle } else { &self.active };
         gauge.dec();
     }
 }
@@ -262,10 +224,7 @@ pub struct ListenerMetrics {
 impl ListenerMetrics {
     pub(super) fn new(series: &Arc<Series>, name: &str) -> Self {
         Self {
-            connections: series
-                .families
-                .listener_connections
-                .with_label_values(&[name]),
+            connections: series.families.listener_connections.with_label_values(&[name]),
             series: Arc::clone(series),
             name: name.to_owned(),
         }

@@ -32,10 +32,7 @@ impl<K: Eq + Hash, T> Live<K, T> {
     /// while the old one was on its way out.
     pub fn forget(&self, key: &K, gone: &T, remove_series: impl FnOnce()) {
         let mut live = self.0.lock();
-        if live
-            .get(key)
-            .is_some_and(|handle| ptr::eq(handle.as_ptr(), gone))
-        {
+        if live.get(key).is_some_and(|handle| ptr::eq(handle.as_ptr(), gone)) {
             live.remove(key);
             remove_series();
         }

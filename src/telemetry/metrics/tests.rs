@@ -12,10 +12,7 @@ fn metrics() -> Metrics {
 #[track_caller]
 fn assert_line(metrics: &Metrics, line: &str) {
     let text = metrics.render();
-    assert!(
-        text.lines().any(|each| each == line),
-        "missing `{line}` in:\n{text}"
-    );
+    assert!(text.lines().any(|each| each == line), "missing `{line}` in:\n{text}");
 }
 
 #[track_caller]
@@ -26,11 +23,7 @@ fn assert_absent(metrics: &Metrics, part: &str) {
 
 fn count_series(metrics: &Metrics, family: &str) -> usize {
     let start = format!("{family}{{");
-    metrics
-        .render()
-        .lines()
-        .filter(|line| line.starts_with(&start))
-        .count()
+    metrics.render().lines().filter(|line| line.starts_with(&start)).count()
 }
 
 #[test]
@@ -41,29 +34,15 @@ fn requests_are_counted_by_route_method_and_code() {
     api.count("GET", 200, Duration::from_secs(1000));
     api.count("POST", 503, Duration::from_millis(1));
     // A second handle, as a reload makes one, counts on.
-    metrics
-        .route("api")
-        .count("GET", 200, Duration::from_millis(7));
-    assert_line(
-        &metrics,
-        r#"asgate_requests_total{code="200",method="GET",route="api"} 3"#,
-    );
-    assert_line(
-        &metrics,
-        r#"asgate_requests_total{code="503",method="POST",route="api"} 1"#,
-    );
+    metrics.route("api").count("GET", 200, Duration::from_millis(7));
+    assert_line(&metrics, r#"asgate_requests_total{code="200",method="GET",route="api"} 3"#);
+    assert_line(&metrics, r#"asgate_requests_total{code="503",method="POST",route="api"} 1"#);
     let bucket = "asgate_request_duration_seconds_bucket";
-    assert_line(
-        &metrics,
-        &format!(r#"{bucket}{{route="api",le="0.005"}} 1"#),
-    );
+    assert_line(&metrics, &format!(r#"{bucket}{{route="api",le="0.005"}} 1"#));
     assert_line(&metrics, &format!(r#"{bucket}{{route="api",le="0.01"}} 3"#));
     assert_line(&metrics, &format!(r#"{bucket}{{route="api",le="600"}} 3"#));
     assert_line(&metrics, &format!(r#"{bucket}{{route="api",le="+Inf"}} 4"#));
-    assert_line(
-        &metrics,
-        r#"asgate_request_duration_seconds_count{route="api"} 4"#,
-    );
+    assert_line(&metrics, r#"asgate_request_duration_seconds_count{route="api"} 4"#);
 }
 
 #[test]
@@ -75,19 +54,9 @@ fn clients_and_apps_cannot_make_up_series() {
         route.count("get", 200, Duration::ZERO);
         route.count("GET", 600 + number, Duration::ZERO);
     }
-    assert_line(
-        &metrics,
-        r#"asgate_requests_total{code="200",method="other",route="api"} 2000"#,
-    );
-    assert_line(
-        &metrics,
-        r#"asgate_requests_total{code="other",method="GET",route="api"} 1000"#,
-    );
-    assert_eq!(
-        count_series(&metrics, "asgate_requests_total"),
-        2,
-        "series in all"
-    );
+    assert_line(&metrics, r#"asgate_requests_total{code="200",method="other",route="api"} 2000"#);
+    assert_line(&metrics, r#"asgate_requests_total{code="other",method="GET",route="api"} 1000"#);
+    assert_eq!(count_series(&metrics, "asgate_requests_total"), 2, "series in all");
 }
 
 #[test]
@@ -118,23 +87,11 @@ fn gauges_follow_their_guards() {
     let listener = metrics.listener("0.0.0.0:80");
     let requests = (upstream.request(), upstream.request());
     let client = listener.connection();
-    assert_line(
-        &metrics,
-        r#"asgate_requests_in_flight{upstream="backend"} 2"#,
-    );
-    assert_line(
-        &metrics,
-        r#"asgate_listener_connections{listener="0.0.0.0:80"} 1"#,
-    );
+    assert_line(&metrics, r#"asgate_requests_in_flight{upstream="backend"} 2"#);
+    assert_line(&metrics, r#"asgate_listener_connections{listener="0.0.0.0:80"} 1"#);
     drop((requests, client));
-    assert_line(
-        &metrics,
-        r#"asgate_requests_in_flight{upstream="backend"} 0"#,
-    );
-    assert_line(
-        &metrics,
-        r#"asgate_listener_connections{listener="0.0.0.0:80"} 0"#,
-    );
+    assert_line(&metrics, r#"asgate_requests_in_flight{upstream="backend"} 0"#);
+    assert_line(&metrics, r#"asgate_listener_connections{listener="0.0.0.0:80"} 0"#);
 }
 
 #[test]
@@ -172,30 +129,15 @@ fn events_of_upstreams_and_workers_are_counted() {
     let metrics = metrics();
     let upstream = metrics.upstream("backend");
     let worker = metrics.worker("backend", "0");
-    assert_line(
-        &metrics,
-        r#"asgate_worker_up{upstream="backend",worker="0"} 0"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_up{upstream="backend",worker="0"} 0"#);
     worker.mark_up();
-    assert_line(
-        &metrics,
-        r#"asgate_worker_up{upstream="backend",worker="0"} 1"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_up{upstream="backend",worker="0"} 1"#);
     worker.mark_down();
-    assert_line(
-        &metrics,
-        r#"asgate_worker_up{upstream="backend",worker="0"} 0"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_up{upstream="backend",worker="0"} 0"#);
     upstream.retried("stale");
-    assert_line(
-        &metrics,
-        r#"asgate_retries_total{reason="stale",upstream="backend"} 1"#,
-    );
+    assert_line(&metrics, r#"asgate_retries_total{reason="stale",upstream="backend"} 1"#);
     upstream.worker_restarted("exited");
-    assert_line(
-        &metrics,
-        r#"asgate_worker_restarts_total{reason="exited",upstream="backend"} 1"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_restarts_total{reason="exited",upstream="backend"} 1"#);
     let results = [
         (ConnectResult::Connected, "connected"),
         (ConnectResult::Refused, "refused"),
@@ -205,10 +147,7 @@ fn events_of_upstreams_and_workers_are_counted() {
     for (result, label) in results {
         worker.connect_ended(result);
         let labels = format!(r#"result="{label}",upstream="backend",worker="0""#);
-        assert_line(
-            &metrics,
-            &format!("asgate_upstream_connects_total{{{labels}}} 1"),
-        );
+        assert_line(&metrics, &format!("asgate_upstream_connects_total{{{labels}}} 1"));
     }
 }
 
@@ -216,10 +155,7 @@ fn events_of_upstreams_and_workers_are_counted() {
 fn series_live_as_long_as_what_they_tell_of() {
     let metrics = metrics();
     let upstream = metrics.upstream("backend");
-    let (zero, one) = (
-        metrics.worker("backend", "0"),
-        metrics.worker("backend", "1"),
-    );
+    let (zero, one) = (metrics.worker("backend", "0"), metrics.worker("backend", "1"));
     let listener = metrics.listener("here");
     upstream.retried("connect");
     upstream.worker_restarted("exited");
@@ -230,17 +166,11 @@ fn series_live_as_long_as_what_they_tell_of() {
     let next = metrics.worker("backend", "0");
     next.mark_up();
     drop(zero);
-    assert_line(
-        &metrics,
-        r#"asgate_worker_up{upstream="backend",worker="0"} 1"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_up{upstream="backend",worker="0"} 1"#);
 
     drop(next);
     assert_absent(&metrics, r#"worker="0""#);
-    assert_line(
-        &metrics,
-        r#"asgate_worker_up{upstream="backend",worker="1"} 0"#,
-    );
+    assert_line(&metrics, r#"asgate_worker_up{upstream="backend",worker="1"} 0"#);
     drop(connection);
     assert_absent(&metrics, r#"worker="0""#);
 
@@ -259,20 +189,14 @@ fn series_live_as_long_as_what_they_tell_of() {
 fn label_values_are_escaped() {
     let metrics = metrics();
     let _listener = metrics.listener("a\"b\\c\nd");
-    assert_line(
-        &metrics,
-        r#"asgate_listener_connections{listener="a\"b\\c\nd"} 0"#,
-    );
+    assert_line(&metrics, r#"asgate_listener_connections{listener="a\"b\\c\nd"} 0"#);
 }
 
 #[test]
 fn the_build_and_the_process_are_told() {
     let metrics = metrics();
     let version = env!("CARGO_PKG_VERSION");
-    assert_line(
-        &metrics,
-        &format!(r#"asgate_build_info{{version="{version}"}} 1"#),
-    );
+    assert_line(&metrics, &format!(r#"asgate_build_info{{version="{version}"}} 1"#));
     if cfg!(target_os = "linux") {
         let text = metrics.render();
         for name in [
@@ -282,10 +206,7 @@ fn the_build_and_the_process_are_told() {
             "process_start_time_seconds",
         ] {
             let start = format!("{name} ");
-            assert!(
-                text.lines().any(|line| line.starts_with(&start)),
-                "{name} in:\n{text}"
-            );
+            assert!(text.lines().any(|line| line.starts_with(&start)), "{name} in:\n{text}");
         }
     }
 }

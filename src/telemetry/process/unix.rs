@@ -13,12 +13,8 @@ pub(super) fn sample() -> Sample {
     let ticks = ticks_per_second();
     // Fields count from 1 in the manual: 14 and 15 are user and system time, 22 the start.
     let seconds = |field| Some(stat_field(&stat, field)? / ticks?);
-    let cpu_seconds = seconds(14)
-        .zip(seconds(15))
-        .map(|(user, system)| user + system);
-    let start_time = seconds(22)
-        .zip(boot_time())
-        .map(|(since_boot, boot)| boot + since_boot);
+    let cpu_seconds = seconds(14).zip(seconds(15)).map(|(user, system)| user + system);
+    let start_time = seconds(22).zip(boot_time()).map(|(since_boot, boot)| boot + since_boot);
     Sample {
         cpu_seconds,
         resident_bytes: labelled(&status, "VmRSS:").map(|kib| kib * 1024.0),
@@ -34,11 +30,7 @@ pub(super) fn sample() -> Sample {
 /// which may hold spaces and parentheses itself.
 fn stat_field(stat: &str, field: usize) -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name
-        .split_ascii_whitespace()
-        .nth(field.checked_sub(3)?)?
-        .parse()
-        .ok()
+    after_name.split_ascii_whitespace().nth(field.checked_sub(3)?)?.parse().ok()
 }
 
 /// When the machine was started, in seconds since 1970.
@@ -76,19 +68,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn this_process_is_seen() {
         let sample = sample();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970")
-            .as_secs_f64();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
         let start = sample.start_time.expect("a start time");
-        assert!(
-            start <= now + 1.0 && start > now - 86_400.0,
-            "started {start}, now {now}"
-        );
-        assert!(
-            sample.resident_bytes.expect("memory") > 100_000.0,
-            "{sample:?}"
-        );
+        assert!(start <= now + 1.0 && start > now - 86_400.0, "started {start}, now {now}");
+        assert!(sample.resident_bytes.expect("memory") > 100_000.0, "{sample:?}");
         assert!(sample.open_fds.expect("descriptors") >= 3.0, "{sample:?}");
         assert!(sample.cpu_seconds.expect("CPU time") >= 0.0, "{sample:?}");
     }

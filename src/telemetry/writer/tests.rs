@@ -25,10 +25,7 @@ enum Answer {
 
 impl Scripted {
     fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let script = Script {
-            answers: answers.into_iter().collect(),
-            ..Script::default()
-        };
+        let script = Script { answers: answers.into_iter().collect(), ..Script::default() };
         Self(Arc::new(Mutex::new(script)))
     }
 
@@ -86,12 +83,7 @@ fn start(output: impl Write + Send + 'static, queue_bytes: usize) -> (Writer, In
 }
 
 fn sink(output: &Scripted) -> Sink {
-    Sink {
-        output: Box::new(output.clone()),
-        failing: false,
-        torn: false,
-        unreported: 0,
-    }
+    Sink { output: Box::new(output.clone()), failing: false, torn: false, unreported: 0 }
 }
 
 #[test]
@@ -115,31 +107,16 @@ fn lines_of_many_threads_stay_whole_and_in_order() {
     let mut next = [0; THREADS];
     for line in output.text().lines() {
         let mut words = line.split(' ');
-        let mut number = || {
-            words
-                .next()
-                .and_then(|word| word.parse().ok())
-                .unwrap_or(usize::MAX)
-        };
+        let mut number = || words.next().and_then(|word| word.parse().ok()).unwrap_or(usize::MAX);
         let (thread, line_number) = (number(), number());
-        assert_eq!(
-            line_number, next[thread],
-            "the order of thread {thread}: {line}"
-        );
-        assert_eq!(
-            words.next(),
-            Some("x".repeat(line_number % 50).as_str()),
-            "whole: {line}"
-        );
+        assert_eq!(line_number, next[thread], "the order of thread {thread}: {line}");
+        assert_eq!(words.next(), Some("x".repeat(line_number % 50).as_str()), "whole: {line}");
         next[thread] += 1;
     }
     assert_eq!(next, [LINES; THREADS], "every line was written");
     assert_eq!(dropped.get(), 0, "nothing was dropped");
     let writes = output.0.lock().writes;
-    assert!(
-        writes < THREADS * LINES / 10,
-        "lines are gathered: {writes} writes"
-    );
+    assert!(writes < THREADS * LINES / 10, "lines are gathered: {writes} writes");
 }
 
 #[test]
@@ -147,43 +124,22 @@ fn a_full_queue_drops_lines_and_says_how_many() {
     let output = Scripted::default();
     let (begun, has_begun) = mpsc::channel();
     let (let_go_on, go_on) = mpsc::channel();
-    let (writer, dropped) = start(
-        Gated {
-            begun,
-            go_on,
-            then: output.clone(),
-        },
-        10,
-    );
+    let (writer, dropped) = start(Gated { begun, go_on, then: output.clone() }, 10);
 
     writer.push(b"first\n");
-    has_begun
-        .recv_timeout(PATIENCE)
-        .expect("the first write begins");
+    has_begun.recv_timeout(PATIENCE).expect("the first write begins");
     // The output hangs now: ten bytes may wait, no more.
-    for line in [
-        "1\n", "2\n", "3\n", "4\n", "5\n", "lost\n", "lost\n", "lost\n",
-    ] {
+    for line in ["1\n", "2\n", "3\n", "4\n", "5\n", "lost\n", "lost\n", "lost\n"] {
         writer.push(line.as_bytes());
     }
-    assert_eq!(
-        dropped.get(),
-        3,
-        "the lines that found no room are counted at once"
-    );
+    assert_eq!(dropped.get(), 3, "the lines that found no room are counted at once");
 
     drop(let_go_on);
     assert!(writer.close(PATIENCE), "the writer finishes");
     let text = output.text();
     let (lines, notice) = text.split_at("first\n1\n2\n3\n4\n5\n".len());
-    assert_eq!(
-        lines, "first\n1\n2\n3\n4\n5\n",
-        "what fitted is written: {text}"
-    );
-    assert!(
-        notice.contains("\"message\":\"3 log lines lost"),
-        "the loss is reported: {notice}"
-    );
+    assert_eq!(lines, "first\n1\n2\n3\n4\n5\n", "what fitted is written: {text}");
+    assert!(notice.contains("\"message\":\"3 log lines lost"), "the loss is reported: {notice}");
     assert_eq!(notice.lines().count(), 1, "once: {notice}");
 }
 
@@ -191,25 +147,12 @@ fn a_full_queue_drops_lines_and_says_how_many() {
 fn a_hanging_output_does_not_hold_up_closing_for_ever() {
     let (begun, has_begun) = mpsc::channel();
     let (let_go_on, go_on) = mpsc::channel();
-    let (writer, _) = start(
-        Gated {
-            begun,
-            go_on,
-            then: Scripted::default(),
-        },
-        QUEUE_BYTES,
-    );
+    let (writer, _) = start(Gated { begun, go_on, then: Scripted::default() }, QUEUE_BYTES);
     writer.push(b"line\n");
     has_begun.recv_timeout(PATIENCE).expect("the write begins");
-    assert!(
-        !writer.close(Duration::from_millis(1)),
-        "the line is still on its way"
-    );
+    assert!(!writer.close(Duration::from_millis(1)), "the line is still on its way");
     drop(let_go_on);
-    assert!(
-        writer.close(PATIENCE),
-        "the writer finishes once the output does"
-    );
+    assert!(writer.close(PATIENCE), "the writer finishes once the output does");
 }
 
 #[test]
@@ -230,17 +173,10 @@ fn a_broken_output_is_tried_once_per_batch() {
     let output = Scripted::new(failures);
     let mut sink = sink(&output);
     for batch in 1..=3 {
-        assert_eq!(
-            sink.write_batch(&mut b"a\nb\n".to_vec()),
-            2,
-            "lines lost of batch {batch}"
-        );
+        assert_eq!(sink.write_batch(&mut b"a\nb\n".to_vec()), 2, "lines lost of batch {batch}");
         assert_eq!(output.0.lock().writes, batch, "one try for each batch");
     }
-    assert_eq!(
-        sink.unreported, 6,
-        "the notices that failed are not counted as lines"
-    );
+    assert_eq!(sink.unreported, 6, "the notices that failed are not counted as lines");
 }
 
 #[test]
@@ -248,27 +184,12 @@ fn an_output_that_recovers_starts_on_a_line_of_its_own_and_tells_the_loss() {
     let full = [Answer::Accept(5), Answer::Fail(ErrorKind::StorageFull)];
     let output = Scripted::new(full);
     let mut sink = sink(&output);
-    assert_eq!(
-        sink.write_batch(&mut b"one\ntwo\nthree\n".to_vec()),
-        2,
-        "two and three are lost"
-    );
-    assert_eq!(
-        sink.write_batch(&mut b"four\n".to_vec()),
-        0,
-        "four gets through"
-    );
+    assert_eq!(sink.write_batch(&mut b"one\ntwo\nthree\n".to_vec()), 2, "two and three are lost");
+    assert_eq!(sink.write_batch(&mut b"four\n".to_vec()), 0, "four gets through");
     let text = output.text();
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(
-        lines[..3],
-        ["one", "t", "four"],
-        "the torn line is ended first: {text}"
-    );
-    assert!(
-        lines[3].contains("2 log lines lost"),
-        "the loss is reported: {text}"
-    );
+    assert_eq!(lines[..3], ["one", "t", "four"], "the torn line is ended first: {text}");
+    assert!(lines[3].contains("2 log lines lost"), "the loss is reported: {text}");
     assert_eq!(lines.len(), 4, "and nothing else: {text}");
 }
 
@@ -280,11 +201,7 @@ fn short_interrupted_and_full_writes_lose_nothing() {
         Answer::Accept(1),
         Answer::Fail(ErrorKind::WouldBlock),
     ]);
-    assert_eq!(
-        sink(&output).write_batch(&mut b"one\ntwo\n".to_vec()),
-        0,
-        "lines lost"
-    );
+    assert_eq!(sink(&output).write_batch(&mut b"one\ntwo\n".to_vec()), 0, "lines lost");
     assert_eq!(output.text(), "one\ntwo\n", "the whole batch");
 }
 
@@ -300,11 +217,7 @@ fn a_dropped_writer_still_writes_what_it_was_given() {
         let waited = shared.finished.wait_for(&mut queue, PATIENCE);
         assert!(!waited.timed_out(), "the thread ends");
     }
-    assert_eq!(
-        output.text(),
-        "last words\n",
-        "what was handed over is written"
-    );
+    assert_eq!(output.text(), "last words\n", "what was handed over is written");
 }
 
 #[test]

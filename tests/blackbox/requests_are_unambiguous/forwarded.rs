@@ -32,7 +32,7 @@ const FORWARDED: &[Forwarded] = &[
     },
     target("absolute form", b"GET http://a/x?y HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x?y HTTP/1.1"),
     target("absolute form, no path", b"GET http://a HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1"),
-    target("absolute form, capitals", b"GET HTTP://A/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x HTTP/1.1"),
+    target("absolute form, scheme in capitals", b"GET HTTP://a/x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /x HTTP/1.1"),
     target("a method in lower case", b"get /x HTTP/1.1\r\nHost: a\r\n\r\n", "get /x HTTP/1.1"),
     target("raw UTF-8", b"GET /\xc3\xa9?\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n", "GET /%C3%A9?%C3%A9 HTTP/1.1"),
     target("dot segments", b"GET /a/../b/./c HTTP/1.1\r\nHost: a\r\n\r\n", "GET /b/c HTTP/1.1"),

@@ -31,6 +31,8 @@ const HOSTS: &[Row] = &[
 const TARGETS: &[Row] = &[
     ("absolute form, other host", b"http://b/x"),
     ("absolute form, other port", b"http://a:81/x"),
+    // The same host, but two spellings are two chances to be taken for two hosts.
+    ("absolute form, other letters", b"http://A/x"),
     ("absolute form, userinfo", b"http://u@a/x"),
     ("absolute form, other scheme", b"ftp://a/x"),
     ("absolute form, no host", b"http:///x"),

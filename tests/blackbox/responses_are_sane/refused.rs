@@ -1,5 +1,8 @@
 //! Answers that are none: 502, and the client's connection goes on.
 
+use crate::support::edge::Edge;
+use crate::support::stub::Stub;
+
 use super::{After, before, check};
 
 type Row = (&'static str, &'static [u8], After, &'static str);
@@ -75,4 +78,33 @@ fn answers_that_are_no_http_are_a_502() {
         "control",
         "a clean answer is passed on"
     );
+}
+
+#[test]
+fn a_head_without_end_is_a_502_and_fills_no_memory() {
+    let stub = Stub::start(|mut accepted| {
+        while let Some(request) = accepted.request() {
+            accepted.send("HTTP/1.1 200 OK\r\n");
+            let line = if request.contains(" /lines ") {
+                "x: y\r\n"
+            } else {
+                "yyyyyy"
+            };
+            if line == "yyyyyy" {
+                accepted.send("x: ");
+            }
+            // For ever, until the edge has had enough.
+            while accepted.send(line.repeat(1000)) {}
+        }
+    });
+    let edge = Edge::before(&[stub.address()], "");
+    let mut client = edge.connect();
+    for path in ["/lines", "/line"] {
+        let response = client.get(path);
+        assert_eq!(response.status, 502, "{path}: {response:?}");
+        check(path, &response);
+    }
+    for line in edge.wait_for_log(2) {
+        assert_eq!(line["edge.termination"], "upstream_invalid", "{line}");
+    }
 }

@@ -226,6 +226,7 @@ fn informational_responses_are_passed_on_to_http_1_1() {
     assert_eq!(client.response().status, 102, "the second one");
     let last = client.response();
     assert_eq!((last.status, last.text().as_str()), (200, "ok"), "{last:?}");
+    assert_eq!(last.header("connection"), Some("keep-alive"), "{last:?}");
 
     let mut client = edge.connect();
     client.send("GET /0 HTTP/1.0\r\nHost: a\r\n\r\n");

@@ -28,11 +28,7 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(found, _)| found == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert!(
-            values.next().is_none(),
-            "{name} is there more than once: {:?}",
-            self.headers
-        );
+        assert!(values.next().is_none(), "{name} is there more than once: {:?}", self.headers);
         value
     }
 
@@ -53,16 +49,9 @@ impl Client {
     /// A client over a connection that is there already.
     pub fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("no delay");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a read timeout");
-        stream
-            .set_write_timeout(Some(PATIENCE))
-            .expect("a write timeout");
-        Self {
-            stream,
-            input: Vec::new(),
-        }
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+        Self { stream, input: Vec::new() }
     }
 
     pub fn local_address(&self) -> SocketAddr {
@@ -103,12 +92,8 @@ impl Client {
     /// As [`Self::response_to`]; `None` when the connection ends before a head is there.
     pub fn try_response_to(&mut self, method: &str) -> Option<Response> {
         let (status, headers) = self.head()?;
-        let find = |name: &str| {
-            headers
-                .iter()
-                .find(|(found, _)| found == name)
-                .map(|(_, v)| v.clone())
-        };
+        let find =
+            |name: &str| headers.iter().find(|(found, _)| found == name).map(|(_, v)| v.clone());
         let bodiless =
             method == "HEAD" || status == 204 || status == 304 || (100..200).contains(&status);
         let (body, complete) = if bodiless {
@@ -123,22 +108,13 @@ impl Client {
             while self.more() {}
             (std::mem::take(&mut self.input), true)
         };
-        Some(Response {
-            status,
-            headers,
-            body,
-            complete,
-        })
+        Some(Response { status, headers, body, complete })
     }
 
     /// Reads a response head: status and headers.
     pub fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
         let end = loop {
-            if let Some(at) = self
-                .input
-                .windows(4)
-                .position(|window| window == b"\r\n\r\n")
-            {
+            if let Some(at) = self.input.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
             }
             if !self.more() {
@@ -200,11 +176,7 @@ impl Client {
 
     /// Reads exactly this many bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        assert!(
-            self.fill(count),
-            "the connection ended after {} bytes",
-            self.input.len()
-        );
+        assert!(self.fill(count), "the connection ended after {} bytes", self.input.len());
         self.take(count)
     }
 
@@ -230,9 +202,7 @@ impl Client {
 
     /// Whether nothing comes for this long.
     pub fn is_quiet_for(&mut self, time: Duration) -> bool {
-        self.stream
-            .set_read_timeout(Some(time))
-            .expect("a read timeout");
+        self.stream.set_read_timeout(Some(time)).expect("a read timeout");
         let mut byte = [0];
         let quiet = match self.stream.read(&mut byte) {
             Ok(0) => false,
@@ -242,9 +212,7 @@ impl Client {
             }
             Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
         };
-        self.stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a read timeout");
+        self.stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         quiet && self.input.is_empty()
     }
 

@@ -48,11 +48,7 @@ impl Edge {
     }
 
     /// As [`Self::spawn`], with these environment variables beside its own.
-    pub fn spawn_with(
-        variables: &[(&str, &str)],
-        arguments: &[&str],
-        directory: &Path,
-    ) -> Self {
+    pub fn spawn_with(variables: &[(&str, &str)], arguments: &[&str], directory: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_asgate"))
             .args(arguments)
             .current_dir(directory)
@@ -65,14 +61,7 @@ impl Edge {
             .expect("the program starts");
         let stdout = collect(child.stdout.take().expect("its stdout"));
         let stderr = collect(child.stderr.take().expect("its stderr"));
-        Self {
-            child,
-            addresses: Vec::new(),
-            admin: None,
-            stdout,
-            stderr,
-            _directory: None,
-        }
+        Self { child, addresses: Vec::new(), admin: None, stdout, stderr, _directory: None }
     }
 
     /// Waits until it says where it listens.
@@ -80,10 +69,7 @@ impl Edge {
         let marker = "asgate::cli::serve] Ready";
         wait_for("the edge to listen", || {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!(
-                    "the edge ended ({status}) instead of listening:\n{}",
-                    self.stderr_text()
-                );
+                panic!("the edge ended ({status}) instead of listening:\n{}", self.stderr_text());
             }
             self.stderr_text().contains(marker).then_some(())
         });
@@ -92,13 +78,9 @@ impl Edge {
             rest.trim().parse().ok()
         };
         let lines = self.stderr.lock().expect("stderr").clone();
-        self.addresses = lines
-            .iter()
-            .filter_map(|line| address(line, "Listening: address="))
-            .collect();
-        self.admin = lines
-            .iter()
-            .find_map(|line| address(line, "Admin API: address="));
+        self.addresses =
+            lines.iter().filter_map(|line| address(line, "Listening: address=")).collect();
+        self.admin = lines.iter().find_map(|line| address(line, "Admin API: address="));
     }
 
     /// Where the first listener is.
@@ -140,9 +122,7 @@ impl Edge {
         let parsed = lines.iter().map(|line| {
             serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
         });
-        parsed
-            .filter(|line| line["event.dataset"] == dataset)
-            .collect()
+        parsed.filter(|line| line["event.dataset"] == dataset).collect()
     }
 
     /// Waits until the access log has `count` lines, and returns them. Fails when there are more.
@@ -151,11 +131,7 @@ impl Edge {
             let lines = self.access_log();
             (lines.len() >= count).then_some(lines)
         });
-        assert_eq!(
-            lines.len(),
-            count,
-            "exactly one line for each request: {lines:#?}"
-        );
+        assert_eq!(lines.len(), count, "exactly one line for each request: {lines:#?}");
         lines
     }
 
@@ -181,9 +157,7 @@ impl Edge {
     /// `asgate_requests_total` over all its series.
     pub fn requests_counted(&self) -> f64 {
         let metrics = self.metrics();
-        let series = metrics
-            .lines()
-            .filter(|line| line.starts_with("asgate_requests_total{"));
+        let series = metrics.lines().filter(|line| line.starts_with("asgate_requests_total{"));
         let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
         values.sum()
     }
@@ -216,11 +190,7 @@ impl Edge {
             if let Some(status) = self.child.try_wait().expect("its status") {
                 return status;
             }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "the edge does not end:\n{}",
-                self.stderr_text()
-            );
+            assert!(begun.elapsed() < PATIENCE, "the edge does not end:\n{}", self.stderr_text());
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -236,10 +206,7 @@ impl Drop for Edge {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- stderr of the edge\n{}", self.stderr_text());
-            eprintln!(
-                "--- stdout of the edge\n{}",
-                self.stdout.lock().expect("stdout").join("\n")
-            );
+            eprintln!("--- stdout of the edge\n{}", self.stdout.lock().expect("stdout").join("\n"));
         }
         // SIGTERM first, so that supervised workers end too.
         if matches!(self.child.try_wait(), Ok(None)) {
@@ -256,15 +223,9 @@ impl Drop for Edge {
 
 /// The configuration of [`Edge::before`].
 pub fn config(servers: &[SocketAddr], routes: &str) -> String {
-    let servers: Vec<_> = servers
-        .iter()
-        .map(|address| format!("{{ address: \"{address}\" }}"))
-        .collect();
-    let routes = if routes.is_empty() {
-        "  - upstream: u"
-    } else {
-        routes
-    };
+    let servers: Vec<_> =
+        servers.iter().map(|address| format!("{{ address: \"{address}\" }}")).collect();
+    let routes = if routes.is_empty() { "  - upstream: u" } else { routes };
     format!(
         "listeners: [{{ address: \"127.0.0.1:0\", http2: true }}]\n\
          admin: {{ address: \"127.0.0.1:0\" }}\n\
@@ -283,13 +244,8 @@ pub fn is_gone(pid: u32) -> bool {
 
 /// Sends a signal to a process.
 pub fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status();
-    assert!(
-        sent.is_ok_and(|status| status.success()),
-        "cannot send {name} to {pid}"
-    );
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
 }
 
 /// Collects lines as they come.

@@ -6,10 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use super::{PATIENCE, wait_for};
 
+/// What came on one connection.
+type Received = Arc<Mutex<Vec<u8>>>;
+
 /// A listening worker. Each connection is served on a thread of its own.
 pub struct Stub {
     address: SocketAddr,
-    connections: Arc<Mutex<Vec<Arc<Mutex<Vec<u8>>>>>>,
+    connections: Arc<Mutex<Vec<Received>>>,
 }
 
 /// One accepted connection, from the worker's side.
@@ -17,7 +20,7 @@ pub struct Accepted {
     /// Counted from 0 in the order they were accepted.
     pub number: usize,
     pub stream: TcpStream,
-    received: Arc<Mutex<Vec<u8>>>,
+    received: Received,
     unread: Vec<u8>,
 }
 
@@ -40,23 +43,13 @@ impl Stub {
                     all.push(Arc::clone(&received));
                     all.len() - 1
                 };
-                stream
-                    .set_read_timeout(Some(PATIENCE))
-                    .expect("a read timeout");
-                let accepted = Accepted {
-                    number,
-                    stream,
-                    received,
-                    unread: Vec::new(),
-                };
+                stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+                let accepted = Accepted { number, stream, received, unread: Vec::new() };
                 let serve = Arc::clone(&serve);
                 std::thread::spawn(move || serve(accepted));
             }
         });
-        Self {
-            address,
-            connections,
-        }
+        Self { address, connections }
     }
 
     /// Answers every request with these bytes and keeps the connection.
@@ -96,17 +89,13 @@ impl Stub {
     /// What came on connection `number` so far, as text.
     pub fn received(&self, number: usize) -> String {
         let connections = self.connections.lock().expect("connections");
-        let bytes = connections
-            .get(number)
-            .map(|bytes| bytes.lock().expect("bytes").clone());
+        let bytes = connections.get(number).map(|bytes| bytes.lock().expect("bytes").clone());
         String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
     }
 
     /// What came so far, over all connections.
     pub fn received_in_all(&self) -> String {
-        (0..self.accepted())
-            .map(|number| self.received(number))
-            .collect()
+        (0..self.accepted()).map(|number| self.received(number)).collect()
     }
 
     /// Waits until what came on connection `number` contains `text`, and returns all of it.
@@ -120,8 +109,7 @@ impl Stub {
 impl Accepted {
     /// Reads one request, head and body; `None` at the end of the connection.
     pub fn request(&mut self) -> Option<String> {
-        self.request_bytes()
-            .map(|request| String::from_utf8_lossy(&request).into_owned())
+        self.request_bytes().map(|request| String::from_utf8_lossy(&request).into_owned())
     }
 
     /// As [`Self::request`], byte for byte.
@@ -139,8 +127,7 @@ impl Accepted {
 
     /// Reads one request head; `None` at the end of the connection.
     pub fn request_head(&mut self) -> Option<String> {
-        self.until(b"\r\n\r\n")
-            .map(|head| String::from_utf8_lossy(&head).into_owned())
+        self.until(b"\r\n\r\n").map(|head| String::from_utf8_lossy(&head).into_owned())
     }
 
     /// Reads exactly this many bytes; `None` when the connection ends before.
@@ -154,11 +141,7 @@ impl Accepted {
     /// Reads up to and including `end`.
     pub fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
         loop {
-            if let Some(at) = self
-                .unread
-                .windows(end.len())
-                .position(|window| window == end)
-            {
+            if let Some(at) = self.unread.windows(end.len()).position(|window| window == end) {
                 return Some(self.unread.drain(..at + end.len()).collect());
             }
             self.more()?;
@@ -178,9 +161,7 @@ impl Accepted {
     /// Closes with a reset.
     pub fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
-        socket
-            .set_linger(Some(std::time::Duration::ZERO))
-            .expect("linger");
+        socket.set_linger(Some(std::time::Duration::ZERO)).expect("linger");
     }
 
     /// Waits for the edge to end the connection: `true` by FIN, `false` by a reset.
@@ -197,15 +178,8 @@ impl Accepted {
 
     fn more(&mut self) -> Option<()> {
         let mut buffer = [0; 64 * 1024];
-        let read = self
-            .stream
-            .read(&mut buffer)
-            .ok()
-            .filter(|read| *read > 0)?;
-        self.received
-            .lock()
-            .expect("received")
-            .extend_from_slice(&buffer[..read]);
+        let read = self.stream.read(&mut buffer).ok().filter(|read| *read > 0)?;
+        self.received.lock().expect("received").extend_from_slice(&buffer[..read]);
         self.unread.extend_from_slice(&buffer[..read]);
         Some(())
     }

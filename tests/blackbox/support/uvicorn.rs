@@ -49,15 +49,7 @@ impl Uvicorn {
     pub fn serving(directory: &Path, arguments: &[&str]) -> Self {
         let address = free_address();
         let child = Command::new(python())
-            .args([
-                "-m",
-                "uvicorn",
-                "app:app",
-                "--no-access-log",
-                "--log-level",
-                "error",
-                "--port",
-            ])
+            .args(["-m", "uvicorn", "app:app", "--no-access-log", "--log-level", "error", "--port"])
             .arg(address.port().to_string())
             .args(arguments)
             .current_dir(directory)
