@@ -105,11 +105,9 @@ impl HttpServerApp for App {
                 return None;
             }
         };
-        let mut exchange = Exchange::begin(Arc::clone(&self.shared), &self.connection);
-        let mut client = Downstream::new(session);
-        if *shutdown.borrow() {
-            client.close_after();
-        }
+        let client = Downstream::new(session, shutdown.clone());
+        let mut exchange =
+            Exchange::begin(Arc::clone(&self.shared), &self.connection, client.began());
         let client = self.handle(client, &mut exchange).await?;
         drop(exchange);
         let stream = client.into_next().await?;
@@ -124,7 +122,8 @@ impl HttpServerApp for App {
 impl App {
     /// Answers and logs a request whose head was refused.
     async fn refuse(&self, (mut stream, refusal, input): Refused) {
-        let mut exchange = Exchange::begin(Arc::clone(&self.shared), &self.connection);
+        let mut exchange =
+            Exchange::begin(Arc::clone(&self.shared), &self.connection, stream.began());
         exchange.note_unread(&input);
         let cause = refusal_cause(refusal);
         exchange.answered(cause);
@@ -132,9 +131,12 @@ impl App {
             return;
         }
         let id = exchange.request_id.clone();
-        let answer = Answer::error(cause, &id, None).into_bytes(&id);
-        // Whether or not the client takes it: the line is the same.
-        let _ = timeout(PATIENCE, stream.answer(&answer)).await;
+        let answer = Answer::error(cause, &id, None);
+        let body = answer.body.len() as u64;
+        let sent = timeout(PATIENCE, stream.answer(&answer.into_bytes(&id))).await;
+        if sent.is_ok_and(|sent| sent.is_ok()) {
+            exchange.response_body = body;
+        }
         drop(exchange);
         stream.close().await;
     }

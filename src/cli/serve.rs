@@ -17,7 +17,8 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// Starts the edge, serves, and returns when it was stopped. `started` hears of it once it is ready.
 pub fn run(config: &Config, started: impl FnOnce(&Edge)) -> ExitCode {
-    let level = config.logging.level.to_string();
+    // The engine calls it an error when a client leaves early. What matters of it is told here.
+    let level = format!("{},pingora_core=off", config.logging.level);
     env_logger::Builder::from_env(Env::default().default_filter_or(level)).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -113,6 +113,10 @@ fn take_line(input: &mut BytesMut, max: usize) -> Result<Option<BytesMut>, Fault
 
 /// The hexadecimal size before the optional extensions.
 fn chunk_size(line: &[u8]) -> Result<u64, Fault> {
+    // What a bare CR in an extension ends is a matter of taste, so nobody is asked.
+    if line.iter().any(|&byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+        return Err(Fault::Chunk);
+    }
     let digits = line.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
     // Sixteen digits fill 64 bits; leading zeros beyond them are refused rather than counted.
     if digits.is_empty() || digits.len() > 16 {
@@ -178,6 +182,7 @@ mod tests {
             b"\r\nhello\r\n",
             b"5\r\nhelloX\r\n",
             b"g\r\n",
+            b"5;a=\rb\r\nhello\r\n",
             b"11111111111111111\r\n",
             b"0\r\nTrailer: x\n\r\n",
         ] {

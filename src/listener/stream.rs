@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 
 use tokio_util::io::poll_read_buf;
 
@@ -74,9 +75,9 @@ enum Phase {
     /// A request head; none of it is given away before all of it is there and found good.
     Head(HeadReader),
     /// What the engine is given of a good head, then its body.
-    Request { head: Head, given: BytesMut },
+    Request { head: Head, given: BytesMut, began: Option<Instant> },
     /// Not a request that may be served; nothing more is given away.
-    Refused(Refusal),
+    Refused { refusal: Refusal, began: Option<Instant> },
     /// HTTP/2 frames: passed on as they come.
     Frames,
 }
@@ -120,11 +121,19 @@ impl ClientStream {
         }
     }
 
+    /// When the first byte of the last request came. `None`: its head came in one piece, just now.
+    pub fn began(&self) -> Option<Instant> {
+        match &self.inner.lock().phase {
+            Phase::Request { began, .. } | Phase::Refused { began, .. } => *began,
+            Phase::Head(_) | Phase::Frames => None,
+        }
+    }
+
     /// Why there is no request after all, and the bytes of it that came. To be asked when the engine has none.
     pub fn refusal(&self) -> Option<(Refusal, Bytes)> {
         let inner = self.inner.lock();
         match &inner.phase {
-            Phase::Refused(refusal) => Some((*refusal, inner.input.clone().freeze())),
+            Phase::Refused { refusal, .. } => Some((*refusal, inner.input.clone().freeze())),
             Phase::Request { head, .. } => Some((Refusal::Engine, head.raw.clone())),
             Phase::Head(_) | Phase::Frames => None,
         }
@@ -242,17 +251,19 @@ impl Inner {
                 deadline: &mut self.deadline,
                 facts: &connection.listener,
             };
-            match ready!(reader.poll(&mut from, cx)) {
+            let read = ready!(reader.poll(&mut from, cx));
+            let began = reader.began();
+            match read {
                 Ok(Some((parts, length))) => {
                     let head = Head { raw: self.input.split_to(length).freeze(), parts };
-                    self.phase = Phase::Request { given: head.for_engine(), head };
+                    self.phase = Phase::Request { given: head.for_engine(), head, began };
                 }
                 Ok(None) => return Poll::Ready(Ok(())),
-                Err(refusal) => self.phase = Phase::Refused(refusal),
+                Err(refusal) => self.phase = Phase::Refused { refusal, began },
             }
         }
         let source = match &mut self.phase {
-            Phase::Head(_) | Phase::Refused(_) => return Poll::Ready(Ok(())),
+            Phase::Head(_) | Phase::Refused { .. } => return Poll::Ready(Ok(())),
             // The head is given away by itself, so that the engine holds no byte of what follows it.
             Phase::Request { given, .. } if !given.is_empty() => given,
             Phase::Request { .. } | Phase::Frames => &mut self.input,

@@ -14,6 +14,7 @@ use pingora::http::ResponseHeader;
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession;
+use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
 use crate::http1::chunked::{Decoded, Decoder};
@@ -48,6 +49,7 @@ pub struct Downstream {
     deadline: Deadline,
     /// Counts what the client's socket took; HTTP/2 does not tell.
     taken: Arc<AtomicU64>,
+    shutdown: ShutdownWatch,
 }
 
 /// How long the client may take no byte that is written to it.
@@ -68,8 +70,8 @@ enum Incoming {
 }
 
 impl Downstream {
-    /// Wraps a session whose request was read.
-    pub fn new(session: ServerSession) -> Self {
+    /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
+    pub fn new(session: ServerSession, shutdown: ShutdownWatch) -> Self {
         let mut client = Self {
             session: Box::new(session),
             incoming: Incoming::Over,
@@ -77,6 +79,7 @@ impl Downstream {
             patience: DEFAULT_PATIENCE,
             deadline: Deadline::default(),
             taken: Arc::default(),
+            shutdown,
         };
         if let Some(stream) = client.stream() {
             client.taken = stream.taken();
@@ -102,6 +105,11 @@ impl Downstream {
             authority: request.uri.authority().map(|authority| authority.as_str().to_owned()),
             bodiless: self.session.as_http2().is_none_or(|session| session.is_body_empty()),
         }
+    }
+
+    /// When the first byte of the request came; HTTP/2 does not tell.
+    pub fn began(&self) -> Option<Instant> {
+        self.stream().and_then(ClientStream::began)
     }
 
     pub fn headers(&self) -> &HeaderMap {
@@ -204,8 +212,9 @@ impl Downstream {
     /// The client left, or takes nothing.
     pub async fn write_head(&mut self, head: ResponseHeader) -> Result<(), Cause> {
         self.hold();
-        if !matches!(self.incoming, Incoming::Over) && !head.status.is_informational() {
-            // What is left of the body stands before the next request.
+        // What is left of the body would stand before the next request.
+        let unread = !matches!(self.incoming, Incoming::Over);
+        if !head.status.is_informational() && (unread || *self.shutdown.borrow()) {
             self.close_after();
         }
         let Self { session, patience, deadline, taken, .. } = self;

@@ -4,10 +4,11 @@
 //! off, cancelled by a stop, or lost in a panic.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http::header::HeaderMap;
 use http::{HeaderValue, Method, Version};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -64,14 +65,15 @@ struct End {
 }
 
 impl Exchange {
-    /// Begins the story of a request whose head came over `connection`.
-    pub fn begin(shared: Arc<Shared>, connection: &Connection) -> Self {
+    /// Begins the story of a request whose head came over `connection`, its first byte at `began` if not just now.
+    pub fn begin(shared: Arc<Shared>, connection: &Connection, began: Option<Instant>) -> Self {
         let snapshot = shared.snapshot.load_full();
+        let clock = began.unwrap_or_else(Instant::now);
         Self {
             shared,
             snapshot,
-            began: SystemTime::now(),
-            clock: Instant::now(),
+            began: SystemTime::now() - began.map_or(Duration::ZERO, |began| began.elapsed()),
+            clock,
             request_id: HeaderValue::from_static(""),
             client: (connection.peer.ip(), connection.peer.port()),
             scheme: Scheme::Http,
@@ -105,6 +107,9 @@ impl Exchange {
         let mut words = line.trim_ascii_end().splitn(3, |&byte| byte == b' ');
         self.method = lossy(words.next());
         self.note_target(words.next().unwrap_or_default());
+        if words.next() == Some(b"HTTP/1.0") {
+            self.version = version_word(Version::HTTP_10);
+        }
     }
 
     /// What a request that was refused asked for.

@@ -50,10 +50,7 @@ impl<R: Respond> HttpServerApp for Local<R> {
                 return None;
             }
         };
-        let mut client = Downstream::new(session);
-        if *shutdown.borrow() {
-            client.close_after();
-        }
+        let mut client = Downstream::new(session, shutdown.clone());
         let answer = match Request::read(&mut client) {
             Ok(request) => self.0.respond(&request.method, &request.path),
             Err(cause) => Answer::error(cause, &id, None),

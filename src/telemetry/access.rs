@@ -44,7 +44,7 @@ pub struct Exchange<'a> {
     pub traceparent: Option<&'a [u8]>,
     /// `1.2` or `1.3`; nothing on a plain connection.
     pub tls_version: Option<&'a str>,
-    /// When the head of the request was complete: the `@timestamp` of the line.
+    /// When the first byte of the request arrived: the `@timestamp` of the line.
     pub started: SystemTime,
     /// From `started` until the last byte of the response was sent, or was given up.
     pub duration: Duration,

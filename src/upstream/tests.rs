@@ -90,7 +90,7 @@ async fn parked_connections_are_taken_again_up_to_the_limit() {
         connections.push(slot.connect(None).await.expect("connected"));
         accepted.push(listener.accept().await.expect("accepted"));
     }
-    connections.into_iter().for_each(|connection| slot.park(connection), Check::Notes);
+    connections.into_iter().for_each(|connection| slot.park(connection, Check::Notes));
     assert_eq!(slot.worker().idle_connections(), 2, "max_idle");
     assert!(slot.reuse(Check::Kernel).is_some(), "a parked one");
 }

@@ -51,14 +51,8 @@ const REQUESTS: [(&str, &str, &str, u16); 34] = [
 type Answer = (u16, BTreeMap<String, String>, String);
 
 /// The headers that say how a message travels, and those the edge adds.
-const TRAVEL: [&str; 6] = [
-    "date",
-    "connection",
-    "transfer-encoding",
-    "keep-alive",
-    "x-request-id",
-    "content-length",
-];
+const TRAVEL: [&str; 6] =
+    ["date", "connection", "transfer-encoding", "keep-alive", "x-request-id", "content-length"];
 
 fn headers_of_the_app(lines: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
     lines
@@ -90,24 +84,14 @@ fn with_curl(address: SocketAddr, version: &str) -> Vec<Answer> {
             method => curl.args(["--request", method]),
         };
         if !body.is_empty() {
-            curl.args([
-                "--data-binary",
-                body,
-                "--header",
-                "Content-Type: text/plain",
-            ]);
+            curl.args(["--data-binary", body, "--header", "Content-Type: text/plain"]);
         }
         let output = curl.output().expect("curl runs");
-        assert!(
-            output.status.success(),
-            "{method} {target} with curl {version}: {output:?}"
-        );
+        assert!(output.status.success(), "{method} {target} with curl {version}: {output:?}");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let mut lines = head.lines();
-        let status = lines
-            .next()
-            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
         let lines = lines.filter_map(|line| line.split_once(": "));
         let headers = headers_of_the_app(lines.map(|(name, value)| (name.into(), value.into())));
         (status.expect("a status"), headers, comparable(body))
@@ -118,9 +102,7 @@ fn with_curl(address: SocketAddr, version: &str) -> Vec<Answer> {
 fn curl(address: SocketAddr, target: &str) -> Command {
     let mut curl = Command::new("curl");
     let patience = ["--silent", "--show-error", "--max-time", "20"];
-    curl.args(patience)
-        .arg(format!("http://{address}{target}"))
-        .stdin(Stdio::null());
+    curl.args(patience).arg(format!("http://{address}{target}")).stdin(Stdio::null());
     curl
 }
 
@@ -147,14 +129,8 @@ print(json.dumps(answers))
     let answer = |answer: &Value| {
         let lines = answer[1].as_array().expect("headers").iter();
         let headers = headers_of_the_app(lines.map(|line| (text(&line[0]), text(&line[1]))));
-        let status = answer[0]
-            .as_u64()
-            .and_then(|status| u16::try_from(status).ok());
-        (
-            status.expect("a status"),
-            headers,
-            comparable(&text(&answer[2])),
-        )
+        let status = answer[0].as_u64().and_then(|status| u16::try_from(status).ok());
+        (status.expect("a status"), headers, comparable(&text(&answer[2])))
     };
     answers.iter().map(answer).collect()
 }
@@ -183,10 +159,7 @@ fn curl_and_httpx_get_what_the_app_gives_directly() {
     ];
     if curl_is_here() {
         ways.push(("curl over HTTP/1.1", with_curl(edge.address(), "--http1.1")));
-        ways.push((
-            "curl over HTTP/2",
-            with_curl(edge.address(), "--http2-prior-knowledge"),
-        ));
+        ways.push(("curl over HTTP/2", with_curl(edge.address(), "--http2-prior-knowledge")));
     }
     for (way, answers) in &ways {
         for (request, (answer, expected)) in REQUESTS.iter().zip(answers.iter().zip(&direct)) {
@@ -196,10 +169,7 @@ fn curl_and_httpx_get_what_the_app_gives_directly() {
     let lines = edge.wait_for_log(ways.len() * REQUESTS.len());
     for (line, (method, target, _, status)) in lines.iter().zip(REQUESTS.iter().cycle()) {
         assert_eq!(line["edge.termination"], "ok", "{method} {target}: {line}");
-        assert_eq!(
-            line["http.response.status_code"], *status,
-            "{method} {target}: {line}"
-        );
+        assert_eq!(line["http.response.status_code"], *status, "{method} {target}: {line}");
     }
 }
 
@@ -225,23 +195,13 @@ with httpx.Client(http1=version == '1.1', http2=version == '2', timeout=20) as c
     if curl_is_here() {
         // 18: a partial file; 92: an HTTP/2 stream that was not closed cleanly.
         for (version, code) in [("--http1.1", 18), ("--http2-prior-knowledge", 92)] {
-            let output = curl(edge.address(), "/abort")
-                .arg(version)
-                .output()
-                .expect("curl runs");
-            assert_eq!(
-                output.status.code(),
-                Some(code),
-                "curl {version}: {output:?}"
-            );
+            let output = curl(edge.address(), "/abort").arg(version).output().expect("curl runs");
+            assert_eq!(output.status.code(), Some(code), "curl {version}: {output:?}");
             requests += 1;
         }
     }
     for line in edge.wait_for_log(requests) {
-        assert_eq!(
-            line["edge.termination"], "upstream_closed",
-            "the log says why: {line}"
-        );
+        assert_eq!(line["edge.termination"], "upstream_closed", "the log says why: {line}");
     }
 }
 
@@ -259,11 +219,7 @@ asyncio.run(main())
     let uvicorn = Uvicorn::start(&[]);
     let edge = Edge::before(&[uvicorn.address()], "");
     run_python(script, &[&edge.address().to_string()]);
-    assert_eq!(
-        edge.only_log_line()["http.response.status_code"],
-        101,
-        "it went through the edge"
-    );
+    assert_eq!(edge.only_log_line()["http.response.status_code"], 101, "it went through the edge");
 }
 
 #[test]
@@ -281,10 +237,7 @@ fn curl_sends_large_bodies_after_100_continue() {
         ("--http2-prior-knowledge", "Expect:"),
     ] {
         let mut curl = curl(edge.address(), "/upload");
-        let output = curl
-            .arg(version)
-            .args(["--header", expect, "--upload-file"])
-            .arg(file.path());
+        let output = curl.arg(version).args(["--header", expect, "--upload-file"]).arg(file.path());
         let output = output.output().expect("curl runs");
         let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(seen["bytes"], 3_000_000, "{version} {expect}: {output:?}");

@@ -64,12 +64,7 @@ fn check_is_0_for_a_good_file_wherever_it_is_looked_for() {
     ];
     for (arguments, directory) in cases {
         let output = asgate(arguments, directory.path());
-        assert_eq!(
-            output.status.code(),
-            Some(0),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
         assert_eq!(stderr(&output), "", "{arguments:?}: no complaint");
     }
 }
@@ -81,12 +76,7 @@ fn check_prints_every_problem_as_the_contract_has_it() {
                 - match: { path: /x }\n    upstream: nobody\n    timeouts: { idle: 5 parsecs }\n";
     write(directory.path(), "bad.yaml", text);
     let output = asgate(&["check", "-c", "bad.yaml"], directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "problems: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(1), "problems: {}", stderr(&output));
     assert_eq!(stdout(&output), "", "errors go to stderr");
     let printed = stderr(&output);
     let expected = [
@@ -102,10 +92,7 @@ fn check_prints_every_problem_as_the_contract_has_it() {
     }
     for line in printed.lines() {
         let form = line.contains(" (got ") && line.contains(", allowed ") && line.ends_with(')');
-        assert!(
-            form,
-            "FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y): {line:?}"
-        );
+        assert!(form, "FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y): {line:?}");
     }
 }
 
@@ -125,17 +112,9 @@ fn check_says_where_a_file_is_no_yaml() {
         let output = asgate(&["check"], directory.path());
         assert_eq!(output.status.code(), Some(1), "{text}: {}", stderr(&output));
         let place = stderr(&output);
-        let numbers: Vec<_> = place
-            .split(':')
-            .skip(1)
-            .take(2)
-            .map(str::parse::<u32>)
-            .collect();
+        let numbers: Vec<_> = place.split(':').skip(1).take(2).map(str::parse::<u32>).collect();
         assert!(place.starts_with("asgate.yaml:"), "{text}: {place}");
-        assert!(
-            numbers.iter().all(Result::is_ok),
-            "{text}: line and column: {place}"
-        );
+        assert!(numbers.iter().all(Result::is_ok), "{text}: line and column: {place}");
         assert!(!place.contains("panicked"), "{text}: {place}");
     }
 }
@@ -151,18 +130,9 @@ fn check_is_2_for_what_cannot_be_read() {
     ];
     for (arguments, names) in cases {
         let output = asgate(arguments, directory.path());
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         let printed = stderr(&output);
-        assert_eq!(
-            printed.lines().count(),
-            1,
-            "{arguments:?}: one line: {printed}"
-        );
+        assert_eq!(printed.lines().count(), 1, "{arguments:?}: one line: {printed}");
         for name in names {
             assert!(printed.contains(name), "{arguments:?}: {name} in {printed}");
         }
@@ -173,29 +143,11 @@ fn check_is_2_for_what_cannot_be_read() {
 fn run_refuses_what_check_refuses() {
     let directory = directory();
     let output = asgate(&["run"], directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "no file: {}",
-        stderr(&output)
-    );
-    assert!(
-        stderr(&output).contains("no configuration file"),
-        "{}",
-        stderr(&output)
-    );
-    write(
-        directory.path(),
-        "asgate.yaml",
-        &format!("{GOOD}unknown: 1\n"),
-    );
+    assert_eq!(output.status.code(), Some(2), "no file: {}", stderr(&output));
+    assert!(stderr(&output).contains("no configuration file"), "{}", stderr(&output));
+    write(directory.path(), "asgate.yaml", &format!("{GOOD}unknown: 1\n"));
     let output = asgate(&["run"], directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "an unknown key: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(1), "an unknown key: {}", stderr(&output));
     let checked = asgate(&["check"], directory.path());
     assert_eq!(stderr(&output), stderr(&checked), "in the same words");
 }
@@ -207,23 +159,11 @@ fn schema_is_a_json_schema_of_the_whole_file() {
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let dialect = schema["$schema"].as_str().unwrap_or_default();
     assert!(dialect.contains("json-schema.org"), "{dialect:?}");
-    for key in [
-        "listeners",
-        "trusted_proxies",
-        "upstreams",
-        "routes",
-        "shutdown_timeout",
-        "admin",
-    ] {
-        assert!(
-            schema["properties"].get(key).is_some(),
-            "{key} is a property"
-        );
+    for key in ["listeners", "trusted_proxies", "upstreams", "routes", "shutdown_timeout", "admin"]
+    {
+        assert!(schema["properties"].get(key).is_some(), "{key} is a property");
     }
-    assert_eq!(
-        schema["additionalProperties"], false,
-        "unknown keys are errors"
-    );
+    assert_eq!(schema["additionalProperties"], false, "unknown keys are errors");
 }
 
 #[test]
@@ -240,18 +180,9 @@ fn version_and_help_are_on_stdout() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     for command in ["run", "serve", "check", "schema"] {
         let line = |line: &str| line.trim_start().starts_with(command);
-        assert!(
-            stdout(&output).lines().any(line),
-            "{command} in:\n{}",
-            stdout(&output)
-        );
+        assert!(stdout(&output).lines().any(line), "{command} in:\n{}", stdout(&output));
         let help = asgate(&[command, "--help"], directory.path());
-        assert_eq!(
-            help.status.code(),
-            Some(0),
-            "{command} --help: {}",
-            stderr(&help)
-        );
+        assert_eq!(help.status.code(), Some(0), "{command} --help: {}", stderr(&help));
     }
 }
 
@@ -267,17 +198,8 @@ fn words_that_mean_nothing_are_refused() {
     ];
     for (arguments, word) in cases {
         let output = asgate(arguments, directory.path());
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
-        assert!(
-            stderr(&output).contains(word),
-            "{arguments:?}: {word:?} in {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{arguments:?}: {word:?} in {}", stderr(&output));
         assert_eq!(stdout(&output), "", "{arguments:?}: errors go to stderr");
     }
 }
@@ -287,19 +209,12 @@ fn an_address_in_use_is_one_clear_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
     let directory = directory();
-    write(
-        directory.path(),
-        "asgate.yaml",
-        &GOOD.replace("127.0.0.1:0", &address),
-    );
+    write(directory.path(), "asgate.yaml", &GOOD.replace("127.0.0.1:0", &address));
     let output = asgate(&["run"], directory.path());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let printed = stderr(&output);
     assert_eq!(printed.lines().count(), 1, "one line: {printed}");
-    assert!(
-        printed.contains(&address) && printed.contains("in use"),
-        "what and why: {printed}"
-    );
+    assert!(printed.contains(&address) && printed.contains("in use"), "what and why: {printed}");
     drop(taken);
     let edge = start(&[], &["run"], directory.path());
     assert_eq!(
@@ -322,48 +237,19 @@ fn the_environment_fills_in_the_file() {
                 routes: [{ respond: { body: \"${BODY_OF_TEST:-by default}\" } }]\n";
     write(directory.path(), "asgate.yaml", text);
     let edge = start(&[("HOST_OF_TEST", "127.0.0.1")], &["run"], directory.path());
-    assert_eq!(
-        edge.connect().get("/").text(),
-        "by default",
-        "nothing is set"
-    );
+    assert_eq!(edge.connect().get("/").text(), "by default", "nothing is set");
     drop(edge);
-    let set = [
-        ("HOST_OF_TEST", "127.0.0.1"),
-        ("BODY_OF_TEST", "as set: {}\"'"),
-    ];
+    let set = [("HOST_OF_TEST", "127.0.0.1"), ("BODY_OF_TEST", "as set: {}\"'")];
     let edge = start(&set, &["run"], directory.path());
-    assert_eq!(
-        edge.connect().get("/").text(),
-        "as set: {}\"'",
-        "a value is never read as YAML"
-    );
+    assert_eq!(edge.connect().get("/").text(), "as set: {}\"'", "a value is never read as YAML");
     drop(edge);
     let output = asgate(&["check"], directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "nothing is made up: {}",
-        stderr(&output)
-    );
-    assert!(
-        stderr(&output).contains("HOST_OF_TEST"),
-        "which one: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(1), "nothing is made up: {}", stderr(&output));
+    assert!(stderr(&output).contains("HOST_OF_TEST"), "which one: {}", stderr(&output));
     let wrong = [("HOST_OF_TEST", "127.0.0.1"), ("PORT_OF_TEST", "s3cret")];
     let output = asgate_with(&wrong, &["check"], directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "no port: {}",
-        stderr(&output)
-    );
-    assert!(
-        !stderr(&output).contains("s3cret"),
-        "values stay secret: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(1), "no port: {}", stderr(&output));
+    assert!(!stderr(&output).contains("s3cret"), "values stay secret: {}", stderr(&output));
 }
 
 fn serve<'a>(app: &'a str, directory: &'a str, python: &'a str) -> [&'a str; 10] {
@@ -391,22 +277,12 @@ fn serve_needs_no_file() {
     assert_eq!(workers.len(), 2, "--workers 2: {workers:?}");
     for _ in 0..4 {
         let response = edge.connect().get("/");
-        assert_eq!(
-            response.json()["message"],
-            "Hello from FastAPI",
-            "{response:?}"
-        );
+        assert_eq!(response.json()["message"], "Hello from FastAPI", "{response:?}");
     }
     let printed = edge.stderr_text();
     let address = edge.address().to_string();
-    assert!(
-        printed.contains(&address),
-        "it prints the address {address}:\n{printed}"
-    );
-    assert!(
-        printed.contains("workers=2"),
-        "it prints the workers:\n{printed}"
-    );
+    assert!(printed.contains(&address), "it prints the address {address}:\n{printed}");
+    assert!(printed.contains("workers=2"), "it prints the workers:\n{printed}");
     let pids: std::collections::BTreeSet<_> = edge
         .wait_for_log(4)
         .iter()
@@ -415,9 +291,7 @@ fn serve_needs_no_file() {
     assert_eq!(pids.len(), 2, "both serve: {pids:?}");
     edge.signal("INT");
     assert_eq!(edge.wait().code(), Some(0), "Ctrl-C is a graceful stop");
-    wait_for("the workers to be gone", || {
-        workers.iter().all(|&pid| is_gone(pid)).then_some(())
-    });
+    wait_for("the workers to be gone", || workers.iter().all(|&pid| is_gone(pid)).then_some(()));
 }
 
 /// An app that cannot be started says so itself; the edge adds which worker and how it was called.
@@ -433,10 +307,7 @@ fn serve_shows_why_an_app_does_not_start() {
     let python = python();
     let (broken, python) = (broken.path().to_string_lossy(), python.to_string_lossy());
     let cases: [(&str, &[&str]); 3] = [
-        (
-            "broken:app",
-            &["Traceback", "broken.py", "RuntimeError: broken on purpose"],
-        ),
+        ("broken:app", &["Traceback", "broken.py", "RuntimeError: broken on purpose"]),
         ("empty:app", &["app", "empty"]),
         ("nowhere:app", &["nowhere"]),
     ];
@@ -447,10 +318,7 @@ fn serve_shows_why_an_app_does_not_start() {
         for word in words {
             assert!(printed.contains(word), "{app}: {word:?} in:\n{printed}");
         }
-        assert!(
-            !printed.contains("Ready"),
-            "{app}: it was never ready:\n{printed}"
-        );
+        assert!(!printed.contains("Ready"), "{app}: it was never ready:\n{printed}");
     }
 }
 
@@ -461,21 +329,13 @@ fn serve_says_which_of_its_words_is_wrong() {
     let (app, python) = (app.to_string_lossy(), python());
     let python = python.to_string_lossy();
     let cases = [
-        (
-            serve("app:app", "no/such/directory", &python),
-            "no/such/directory",
-        ),
+        (serve("app:app", "no/such/directory", &python), "no/such/directory"),
         (serve("app:app", &app, "no/such/python"), "no/such/python"),
         (serve("app", &app, &python), "app"),
     ];
     for (arguments, word) in cases {
         let output = asgate(&arguments, directory.path());
-        assert_eq!(
-            output.status.code(),
-            Some(1),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
         let printed = stderr(&output);
         assert!(printed.contains(word), "{word:?} in:\n{printed}");
         assert!(!printed.contains("panicked"), "{printed}");
@@ -483,11 +343,6 @@ fn serve_says_which_of_its_words_is_wrong() {
     let mut arguments = serve("app:app", &app, &python);
     arguments[3] = "localhost";
     let output = asgate(&arguments, directory.path());
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "--listen localhost: {}",
-        stderr(&output)
-    );
+    assert_eq!(output.status.code(), Some(1), "--listen localhost: {}", stderr(&output));
     assert!(stderr(&output).contains("localhost"), "{}", stderr(&output));
 }

@@ -37,9 +37,7 @@ enum Leave {
 impl Leave {
     fn by(self, stream: TcpStream) {
         if self == Self::Reset {
-            SockRef::from(&stream)
-                .set_linger(Some(Duration::ZERO))
-                .expect("linger");
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger");
         }
         drop(stream);
     }
@@ -122,9 +120,7 @@ fn tell_end(mut accepted: Accepted, tell: &Sender<Ended>) {
 }
 
 fn expect_fin(ended: &Receiver<Ended>, left: Instant, what: &str) {
-    let (when, fin) = ended
-        .recv_timeout(PATIENCE)
-        .expect("the worker's connection ends");
+    let (when, fin) = ended.recv_timeout(PATIENCE).expect("the worker's connection ends");
     assert!(fin, "{what}: the worker gets FIN, not a reset");
     let after = when.saturating_duration_since(left);
     assert!(after < SOON, "{what}: the worker learns it after {after:?}");
@@ -133,9 +129,7 @@ fn expect_fin(ended: &Receiver<Ended>, left: Instant, what: &str) {
 /// Sends `total` bytes, a response head before them when asked for, until nobody takes more for a while. Returns how
 /// many were taken.
 fn send_until_held_up(stream: &mut TcpStream, total: usize, head: bool) -> usize {
-    stream
-        .set_write_timeout(Some(HELD_UP))
-        .expect("a write timeout");
+    stream.set_write_timeout(Some(HELD_UP)).expect("a write timeout");
     if head {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {total}\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("a head");
@@ -180,15 +174,9 @@ fn a_client_that_leaves_is_passed_on_to_the_worker_as_fin() {
             leave.by(client.stream);
             expect_fin(&ended, left, &what);
             let line = edge.wait_for_log(count + 1).remove(count);
-            assert_eq!(
-                line["http.response.status_code"], phase.status,
-                "{what}: {line:#}"
-            );
+            assert_eq!(line["http.response.status_code"], phase.status, "{what}: {line:#}");
             if phase.status != 101 {
-                assert_eq!(
-                    line["edge.termination"], "client_closed",
-                    "{what}: {line:#}"
-                );
+                assert_eq!(line["edge.termination"], "client_closed", "{what}: {line:#}");
             }
             let aborted = line["edge.response_aborted"] == true;
             assert_eq!(aborted, phase.status == 200, "{what}: {line:#}");
@@ -233,17 +221,12 @@ fn a_client_that_leaves_a_big_download_is_passed_on_as_fin() {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(client.head().expect("a head").0, 200, "a response");
         client.bytes(1 << 20);
-        let sent = held_up
-            .recv_timeout(PATIENCE)
-            .expect("the worker is held up");
+        let sent = held_up.recv_timeout(PATIENCE).expect("the worker is held up");
         let left = Instant::now();
         leave.by(client.stream);
         expect_fin(&ended, left, &format!("{leave:?}, {sent} bytes sent"));
         let line = edge.only_log_line();
-        assert_eq!(
-            line["edge.termination"], "client_closed",
-            "{leave:?}: {line:#}"
-        );
+        assert_eq!(line["edge.termination"], "client_closed", "{leave:?}: {line:#}");
         assert_eq!(line["edge.response_aborted"], true, "{leave:?}: {line:#}");
     }
 }
@@ -258,10 +241,7 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
     let listener = TcpListener::from(socket);
     let address = listener.local_addr().expect("its address");
     let filler = TcpStream::connect(address).expect("the one place in the queue");
-    let edge = Edge::before(
-        &[address],
-        "  - { upstream: u, timeouts: { connect: 30s } }",
-    );
+    let edge = Edge::before(&[address], "  - { upstream: u, timeouts: { connect: 30s } }");
 
     let mut client = edge.connect();
     client.send("GET /left HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -282,11 +262,7 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
     // The system's second attempt comes after a second: then the connection is kept, with nothing sent on it.
     edge.wait_for_metric(&connections("idle", address), 1.0);
     assert_eq!(edge.connect().get("/next").status, 200, "the next request");
-    assert_eq!(
-        stub.accepted(),
-        2,
-        "the filler and the late connection, no third"
-    );
+    assert_eq!(stub.accepted(), 2, "the filler and the late connection, no third");
     let line = edge.wait_for_log(2).remove(1);
     assert_eq!(line["edge.connection_reused"], true, "{line:#}");
 }
@@ -294,11 +270,7 @@ fn a_client_that_leaves_while_the_worker_is_connected_to_leaves_the_connection_f
 /// How a worker frames its response.
 const FRAMINGS: [(&str, &str, &str); 3] = [
     ("length", "content-length: 8\r\n\r\nhalf", "half"),
-    (
-        "chunked",
-        "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-        "4\r\nhalf\r\n0\r\n\r\n",
-    ),
+    ("chunked", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n", "4\r\nhalf\r\n0\r\n\r\n"),
     ("until close", "connection: close\r\n\r\nhalf", "half"),
 ];
 
@@ -317,10 +289,7 @@ fn receive(client: &mut Client, version: &str) -> (String, bool) {
     };
     assert_eq!(status, 200, "the worker's head is passed on");
     let chunked = headers.iter().any(|(name, _)| name == "transfer-encoding");
-    assert!(
-        !(chunked && version == "1.0"),
-        "HTTP/1.0 has no chunks: {headers:?}"
-    );
+    assert!(!(chunked && version == "1.0"), "HTTP/1.0 has no chunks: {headers:?}");
     let length = headers.iter().find(|(name, _)| name == "content-length");
     if chunked {
         let mut body = Vec::new();
@@ -352,10 +321,7 @@ fn a_worker_that_breaks_off_is_passed_on_as_broken_off() {
                 let by_close = framing == "until close" && end == End::Fin;
                 let expected = end == End::Whole || by_close;
                 assert_eq!(whole.1, expected, "{what}: whole? {whole:?}");
-                assert!(
-                    whole.0.starts_with("half"),
-                    "{what}: what came is passed on: {whole:?}"
-                );
+                assert!(whole.0.starts_with("half"), "{what}: what came is passed on: {whole:?}");
                 let termination = if expected { "ok" } else { "upstream_closed" };
                 assert_eq!(line["edge.termination"], termination, "{what}: {line:#}");
                 let aborted = line["edge.response_aborted"] == true;
@@ -377,10 +343,7 @@ fn worker_ends(
         accepted.request();
         accepted.send(format!("HTTP/1.1 200 OK\r\n{begin}"));
         // The client has the first half: a reset would throw away what is still on its way.
-        wait.lock()
-            .expect("a lock")
-            .recv_timeout(PATIENCE)
-            .expect("word of the test");
+        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
         if end == End::Whole {
             accepted.send(rest);
         }
@@ -391,15 +354,11 @@ fn worker_ends(
     });
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
-    client.send(format!(
-        "GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n"
-    ));
+    client.send(format!("GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n"));
     let mut peeked = [0; 4096];
     wait_for("the first half at the client", || {
         let read = client.stream.peek(&mut peeked).expect("a response");
-        String::from_utf8_lossy(&peeked[..read])
-            .contains("half")
-            .then_some(())
+        String::from_utf8_lossy(&peeked[..read]).contains("half").then_some(())
     });
     proceed.send(()).expect("the worker listens");
     let got = receive(&mut client, version);
@@ -430,10 +389,7 @@ fn a_client_that_resets_its_http2_stream_is_passed_on_as_fin() {
     assert_eq!(line["http.response.status_code"], 499, "{line:#}");
     client.get(3, "/stays");
     let frames = client.until(DATA);
-    assert!(
-        frames.iter().any(|frame| frame.payload == b"ok"),
-        "the next stream: {frames:#?}"
-    );
+    assert!(frames.iter().any(|frame| frame.payload == b"ok"), "the next stream: {frames:#?}");
 }
 
 /// A WebSocket's last words arrive although one side has sent FIN already.

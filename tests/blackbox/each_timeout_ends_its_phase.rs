@@ -62,50 +62,25 @@ impl Scene {
     fn expect(&self, expected: &Expected) {
         let line = self.edge.only_log_line();
         expect_line(&line, expected);
-        let fin = self
-            .ended
-            .recv_timeout(PATIENCE)
-            .expect("the worker's connection ends");
-        assert!(
-            fin,
-            "the worker's connection ends with FIN, not with a reset"
-        );
+        let fin = self.ended.recv_timeout(PATIENCE).expect("the worker's connection ends");
+        assert!(fin, "the worker's connection ends with FIN, not with a reset");
         let next = self.edge.connect().get("/next");
-        assert_eq!(
-            (next.status, next.text().as_str()),
-            (200, "ok"),
-            "the next request"
-        );
-        assert_eq!(
-            self.stub.accepted(),
-            2,
-            "the next request has a worker connection of its own"
-        );
+        assert_eq!((next.status, next.text().as_str()), (200, "ok"), "the next request");
+        assert_eq!(self.stub.accepted(), 2, "the next request has a worker connection of its own");
         let requests = self.stub.received(0).matches(" HTTP/1.1\r\n").count();
-        assert_eq!(
-            requests,
-            1,
-            "nothing else was sent on the first: {}",
-            self.stub.received(0)
-        );
+        assert_eq!(requests, 1, "nothing else was sent on the first: {}", self.stub.received(0));
     }
 }
 
 fn expect_line(line: &Value, expected: &Expected) {
     let status = &line["http.response.status_code"];
     assert_eq!(*status, expected.status, "status in the log: {line:#}");
-    assert_eq!(
-        line["edge.termination"], expected.termination,
-        "termination: {line:#}"
-    );
+    assert_eq!(line["edge.termination"], expected.termination, "termination: {line:#}");
     let aborted = line["edge.response_aborted"] == true;
     assert_eq!(aborted, expected.aborted, "edge.response_aborted: {line:#}");
     let duration = Duration::from_nanos(line["event.duration"].as_u64().expect("a duration"));
     let near = expected.limit - ROUNDING..expected.limit + SLACK;
-    assert!(
-        near.contains(&duration),
-        "took {duration:?}, not {near:?}: {line:#}"
-    );
+    assert!(near.contains(&duration), "took {duration:?}, not {near:?}: {line:#}");
 }
 
 /// Serves one worker connection; the path says how.
@@ -173,14 +148,8 @@ const BIG: usize = 24 << 20;
 
 /// Sends a big response until nobody takes more of it.
 fn flood(accepted: &mut Accepted) {
-    accepted.send(format!(
-        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
-        1 << 30
-    ));
-    accepted
-        .stream
-        .set_write_timeout(Some(PACE))
-        .expect("a write timeout");
+    accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1 << 30));
+    accepted.stream.set_write_timeout(Some(PACE)).expect("a write timeout");
     while accepted.send([b'x'; 16 * 1024]) {}
 }
 
@@ -202,22 +171,13 @@ fn routes_of_one_edge_have_timeouts_of_their_own() {
                   - { match: { path: /never }, upstream: u, timeouts: { first_byte: off } }\n  \
                   - { upstream: u }";
     let edge = Edge::before(&[stub.address()], routes);
-    let cases = [
-        ("/quick", 504),
-        ("/quick/but/long", 200),
-        ("/never", 200),
-        ("/default", 200),
-    ];
+    let cases = [("/quick", 504), ("/quick/but/long", 200), ("/never", 200), ("/default", 200)];
     let mut clients: Vec<_> = cases.iter().map(|_| edge.connect()).collect();
     for (client, (path, _)) in clients.iter_mut().zip(cases) {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: test.example\r\n\r\n"));
     }
     for (client, (path, status)) in clients.iter_mut().zip(cases) {
-        assert_eq!(
-            client.response().status,
-            status,
-            "{path}: the worker takes 1s"
-        );
+        assert_eq!(client.response().status, status, "{path}: the worker takes 1s");
     }
 }
 

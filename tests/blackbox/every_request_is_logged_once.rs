@@ -93,16 +93,16 @@ fn requests_that_are_refused_are_logged_with_what_is_known() {
         (b"GET /a\"b\\c HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request", "GET", "*"),
     ];
     let mut expected = Vec::new();
-    let mut ports = Vec::new();
+    let mut sent = Vec::new();
     for (bytes, status, termination, ..) in requests {
         let mut client = edge.connect();
         client.send(bytes);
-        client.try_response_to("GET");
-        ports.push(client.local_address().port());
+        let response = client.try_response_to("GET").expect("an answer");
+        sent.push((client.local_address().port(), response.body.len()));
         expected.push((status, termination));
     }
     let lines = expect(&edge, &expected);
-    for ((bytes, _, _, method, path), port) in requests.iter().zip(ports) {
+    for ((bytes, _, _, method, path), (port, length)) in requests.iter().zip(sent) {
         let what = bytes.escape_ascii();
         let line =
             lines.iter().find(|line| line["client.port"] == port).expect("a line of this client");
@@ -111,6 +111,7 @@ fn requests_that_are_refused_are_logged_with_what_is_known() {
         assert!(*path == "*" || line["url.path"] == *path, "{what}: {line}");
         let query = bytes.windows(2).any(|pair| pair == b"?q");
         assert_eq!(line["url.query"] == "q", query, "{what}: the query is not the path: {line}");
+        assert_eq!(line["http.response.body.bytes"], length, "{what}: what was sent: {line}");
         let old = bytes.windows(8).any(|word| word == b"HTTP/1.0");
         assert_eq!(line["http.version"] == "1.0", old, "{what}: {line}");
         assert!(

@@ -24,11 +24,7 @@ fn refusing() -> (Socket, SocketAddr) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     let any: SocketAddr = ([127, 0, 0, 1], 0).into();
     socket.bind(&any.into()).expect("a port");
-    let address = socket
-        .local_addr()
-        .expect("an address")
-        .as_socket()
-        .expect("an IP address");
+    let address = socket.local_addr().expect("an address").as_socket().expect("an IP address");
     (socket, address)
 }
 
@@ -45,43 +41,21 @@ fn post(path: &str, body: &str) -> String {
 fn expect_problem(response: &Response, status: u16, what: &str) {
     assert_eq!(response.status, status, "{what}: {response:?}");
     assert!(response.complete, "{what}: whole: {response:?}");
-    assert_eq!(
-        response.header("content-type"),
-        Some("application/problem+json"),
-        "{what}"
-    );
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{what}");
     let problem = response.json();
     assert_eq!(problem["status"], status, "{what}: {problem}");
     let id = response.header("x-request-id").expect("an id");
-    assert!(
-        response.text().contains(id),
-        "{what}: the request id is in the body: {problem}"
-    );
-    assert!(
-        !response.text().contains("127.0.0.1"),
-        "{what}: no internals: {problem}"
-    );
+    assert!(response.text().contains(id), "{what}: the request id is in the body: {problem}");
+    assert!(!response.text().contains("127.0.0.1"), "{what}: no internals: {problem}");
     assert!(response.header("server").is_none(), "{what}: {response:?}");
-    let retry_after = response
-        .header("retry-after")
-        .and_then(|value| value.parse::<u32>().ok());
-    assert_eq!(
-        retry_after.is_some(),
-        status == 503,
-        "{what}: Retry-After: {response:?}"
-    );
+    let retry_after = response.header("retry-after").and_then(|value| value.parse::<u32>().ok());
+    assert_eq!(retry_after.is_some(), status == 503, "{what}: Retry-After: {response:?}");
 }
 
 fn expect_line(line: &Value, status: u16, termination: &str, attempts: u64, what: &str) {
-    assert_eq!(
-        line["http.response.status_code"], status,
-        "{what}: status in the log: {line:#}"
-    );
+    assert_eq!(line["http.response.status_code"], status, "{what}: status in the log: {line:#}");
     assert_eq!(line["edge.termination"], termination, "{what}: {line:#}");
-    assert_eq!(
-        line["edge.attempts"], attempts,
-        "{what}: attempts: {line:#}"
-    );
+    assert_eq!(line["edge.attempts"], attempts, "{what}: attempts: {line:#}");
 }
 
 fn terminations(reason: &str) -> String {
@@ -92,15 +66,8 @@ fn terminations(reason: &str) -> String {
 fn nonsense(mut accepted: Accepted) {
     while let Some(request) = accepted.request() {
         let path = request.split(' ').nth(1).unwrap_or_default();
-        let (_, answer) = NONSENSE
-            .into_iter()
-            .find(|(name, _)| path == *name)
-            .unwrap_or_default();
-        accepted.send(if answer.is_empty() {
-            OK
-        } else {
-            answer.as_bytes()
-        });
+        let (_, answer) = NONSENSE.into_iter().find(|(name, _)| path == *name).unwrap_or_default();
+        accepted.send(if answer.is_empty() { OK } else { answer.as_bytes() });
     }
 }
 
@@ -108,19 +75,10 @@ const NONSENSE: [(&str, &str); 8] = [
     ("/words", "this is no HTTP\r\n\r\n"),
     ("/status", "HTTP/1.1 abc OK\r\n\r\n"),
     ("/version", "HTTP/3.0 200 OK\r\ncontent-length: 0\r\n\r\n"),
-    (
-        "/length",
-        "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok",
-    ),
-    (
-        "/lengths",
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
-    ),
+    ("/length", "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok"),
+    ("/lengths", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok"),
     ("/header", "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n"),
-    (
-        "/coding",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, identity\r\n\r\nok",
-    ),
+    ("/coding", "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, identity\r\n\r\nok"),
     (
         "/unasked-upgrade",
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
@@ -130,10 +88,7 @@ const NONSENSE: [(&str, &str); 8] = [
 #[test]
 fn no_route_is_404_and_keeps_the_connection() {
     let stub = Stub::ok();
-    let edge = Edge::before(
-        &[stub.address()],
-        "  - { match: { path: /here }, upstream: u }",
-    );
+    let edge = Edge::before(&[stub.address()], "  - { match: { path: /here }, upstream: u }");
     let mut client = edge.connect();
     expect_problem(&client.get("/elsewhere"), 404, "no route");
     assert_eq!(client.get("/here").status, 200, "the connection is kept");
@@ -173,10 +128,7 @@ fn a_bad_request_is_400_and_closes_the_connection() {
 #[test]
 fn an_error_is_a_page_for_whoever_asks_for_html() {
     let stub = Stub::ok();
-    let edge = Edge::before(
-        &[stub.address()],
-        "  - { match: { path: /here }, upstream: u }",
-    );
+    let edge = Edge::before(&[stub.address()], "  - { match: { path: /here }, upstream: u }");
     let accepts = [
         ("text/html,application/xhtml+xml,*/*;q=0.8", "text/html"),
         ("application/json", "application/problem+json"),
@@ -184,18 +136,12 @@ fn an_error_is_a_page_for_whoever_asks_for_html() {
     ];
     for (accept, expected) in accepts {
         let mut client = edge.connect();
-        client.send(format!(
-            "GET /x HTTP/1.1\r\nHost: test.example\r\nAccept: {accept}\r\n\r\n"
-        ));
+        client.send(format!("GET /x HTTP/1.1\r\nHost: test.example\r\nAccept: {accept}\r\n\r\n"));
         let response = client.response();
         let kind = response.header("content-type").unwrap_or_default();
         assert!(kind.starts_with(expected), "Accept: {accept}: {response:?}");
         let id = response.header("x-request-id").expect("an id");
-        assert!(
-            response.text().contains(id),
-            "Accept: {accept}: {}",
-            response.text()
-        );
+        assert!(response.text().contains(id), "Accept: {accept}: {}", response.text());
     }
 }
 
@@ -210,17 +156,11 @@ fn a_refused_connect_is_502_and_keeps_the_connection() {
     }
     for line in edge.wait_for_log(2) {
         expect_line(&line, 502, "upstream_connect", 1, "refused");
-        assert!(
-            line.get("edge.retry_reason").is_none(),
-            "nobody else to ask: {line:#}"
-        );
+        assert!(line.get("edge.retry_reason").is_none(), "nobody else to ask: {line:#}");
     }
     edge.wait_for_metric(&terminations("upstream_connect"), 2.0);
     let retries = edge.metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#);
-    assert!(
-        retries.abs() < f64::EPSILON,
-        "nothing was retried, {retries} counted"
-    );
+    assert!(retries.abs() < f64::EPSILON, "nothing was retried, {retries} counted");
     let refused = format!(
         r#"asgate_upstream_connects_total{{result="refused",upstream="u",worker="{address}"}}"#
     );
@@ -242,22 +182,14 @@ fn a_worker_that_closes_before_it_answers_is_502() {
     });
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
-    let requests = [
-        get("/close"),
-        get("/half-a-head"),
-        get("/reset"),
-        post("/close", "body"),
-    ];
+    let requests = [get("/close"), get("/half-a-head"), get("/reset"), post("/close", "body")];
     for request in &requests {
         client.send(request);
         expect_problem(&client.response(), 502, request);
     }
     for (line, request) in edge.wait_for_log(4).iter().zip(requests) {
         expect_line(line, 502, "upstream_closed", 1, &request);
-        assert!(
-            line.get("edge.retry_reason").is_none(),
-            "a fresh connection: {line:#}"
-        );
+        assert!(line.get("edge.retry_reason").is_none(), "a fresh connection: {line:#}");
     }
     assert_eq!(stub.accepted(), 4, "each request was sent once");
     edge.wait_for_metric(&terminations("upstream_closed"), 4.0);
@@ -270,11 +202,7 @@ fn a_worker_that_answers_nonsense_is_502() {
     for (path, answer) in NONSENSE {
         let mut client = edge.connect();
         expect_problem(&client.get(path), 502, answer);
-        assert_eq!(
-            client.get("/fine").status,
-            200,
-            "{path}: the client's connection is kept"
-        );
+        assert_eq!(client.get("/fine").status, 200, "{path}: the client's connection is kept");
     }
     let lines = edge.wait_for_log(2 * NONSENSE.len());
     for line in lines.iter().filter(|line| line["url.path"] != "/fine") {
@@ -295,10 +223,7 @@ fn what_goes_wrong_after_the_head_aborts_the_response() {
             _ => "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
         });
         // The client has the head.
-        wait.lock()
-            .expect("a lock")
-            .recv_timeout(PATIENCE)
-            .expect("word of the test");
+        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
         if bad {
             accepted.send("no size\r\n");
         }
@@ -313,24 +238,13 @@ fn what_goes_wrong_after_the_head_aborts_the_response() {
     for (number, (path, termination)) in cases.into_iter().enumerate() {
         let mut client = edge.connect();
         client.send(get(path));
-        assert_eq!(
-            client.head().expect("a head").0,
-            200,
-            "{path}: the head is passed on at once"
-        );
-        let part = if path == "/short" {
-            client.bytes(4)
-        } else {
-            client.chunk().expect("a chunk")
-        };
+        assert_eq!(client.head().expect("a head").0, 200, "{path}: the head is passed on at once");
+        let part =
+            if path == "/short" { client.bytes(4) } else { client.chunk().expect("a chunk") };
         assert_eq!(part, b"part", "{path}: and so is the body");
         proceed.send(()).expect("the worker listens");
         let rest = client.rest();
-        assert!(
-            rest.is_empty(),
-            "{path}: nothing ends the body: {}",
-            rest.escape_ascii()
-        );
+        assert!(rest.is_empty(), "{path}: nothing ends the body: {}", rest.escape_ascii());
         let line = edge.wait_for_log(number + 1).remove(number);
         expect_line(&line, 200, termination, 1, path);
         assert_eq!(line["edge.response_aborted"], true, "{path}: {line:#}");
@@ -366,37 +280,20 @@ fn nonsense_in_the_same_piece_as_the_head_is_told_as_it_is() {
 fn what_the_app_answers_is_never_replaced() {
     let stub = Stub::start(|mut accepted| {
         while let Some(request) = accepted.request() {
-            let code = request
-                .split(['/', ' '])
-                .nth(2)
-                .unwrap_or_default()
-                .to_owned();
+            let code = request.split(['/', ' ']).nth(2).unwrap_or_default().to_owned();
             accepted.send(format!(
                 "HTTP/1.1 {code} Its Own\r\ncontent-type: text/x-app\r\ncontent-length: 3\r\n\r\napp"
             ));
         }
     });
     let edge = Edge::before(&[stub.address()], "");
-    let codes = [
-        400, 401, 403, 404, 408, 413, 418, 429, 431, 499, 500, 502, 503, 504, 599,
-    ];
+    let codes = [400, 401, 403, 404, 408, 413, 418, 429, 431, 499, 500, 502, 503, 504, 599];
     let mut client = edge.connect();
     for code in codes {
         let response = client.get(&format!("/{code}"));
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (code, "app"),
-            "{response:?}"
-        );
-        assert_eq!(
-            response.header("content-type"),
-            Some("text/x-app"),
-            "{response:?}"
-        );
-        assert!(
-            response.header("retry-after").is_none(),
-            "nothing is added: {response:?}"
-        );
+        assert_eq!((response.status, response.text().as_str()), (code, "app"), "{response:?}");
+        assert_eq!(response.header("content-type"), Some("text/x-app"), "{response:?}");
+        assert!(response.header("retry-after").is_none(), "nothing is added: {response:?}");
     }
     for (line, code) in edge.wait_for_log(codes.len()).iter().zip(codes) {
         expect_line(line, code, "ok", 1, "the app's answer");
@@ -443,18 +340,10 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
     };
     wait_for("the worker to be out of rotation", || down().then_some(()));
     for _ in 0..2 {
-        expect_problem(
-            &client.get("/"),
-            503,
-            "no worker, on a connection that is kept",
-        );
+        expect_problem(&client.get("/"), 503, "no worker, on a connection that is kept");
     }
     let lines = edge.wait_for_log(4);
-    assert_eq!(
-        lines[1]["http.response.status_code"], 502,
-        "its last request: {:#}",
-        lines[1]
-    );
+    assert_eq!(lines[1]["http.response.status_code"], 502, "its last request: {:#}", lines[1]);
     expect_line(&lines[2], 503, "no_worker", 0, "no worker");
     edge.wait_for_metric(&terminations("no_worker"), 2.0);
 }
@@ -474,9 +363,7 @@ fn a_client_that_leaves_before_the_answer_is_499_in_the_log_only() {
             client.send(request);
             stub.wait_until_received(connection, "\r\n\r\n");
             if reset {
-                SockRef::from(&client.stream)
-                    .set_linger(Some(Duration::ZERO))
-                    .expect("linger");
+                SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).expect("linger");
             }
             drop(client);
             let line = edge.wait_for_log(connection + 1).remove(connection);

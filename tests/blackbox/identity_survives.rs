@@ -25,10 +25,8 @@ const TRANSPORTS: [(&str, &str); 2] = [("Unix socket", ""), ("TCP", "x-over: tcp
 
 /// An edge with supervised workers over both transports, and this beside it on the top level.
 fn edge(top_level: &str) -> Edge {
-    let (socket, tcp) = (
-        supervised(&sample_app(), ""),
-        supervised(&sample_app(), "transport: tcp"),
-    );
+    let (socket, tcp) =
+        (supervised(&sample_app(), ""), supervised(&sample_app(), "transport: tcp"));
     Edge::start(&format!(
         "listeners: [{{ address: \"127.0.0.1:0\", http2: true }}]\n\
          upstreams:\n  socket: {socket}\n  tcp: {tcp}\n\
@@ -45,9 +43,7 @@ fn seen(client: &mut Client, host: &str, lines: &str) -> Value {
 }
 
 fn answer(client: &mut Client, host: &str, lines: &str) -> Response {
-    client.send(format!(
-        "GET /echo/x?y=%2F HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
-    ));
+    client.send(format!("GET /echo/x?y=%2F HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"));
     client.response()
 }
 
@@ -55,9 +51,7 @@ fn answer(client: &mut Client, host: &str, lines: &str) -> Response {
 fn values<'a>(seen: &'a Value, name: &str) -> Vec<&'a str> {
     let lines = seen["headers"].as_array().expect("headers");
     let named = lines.iter().filter(|line| line[0] == name);
-    named
-        .map(|line| line[1].as_str().expect("a value"))
-        .collect()
+    named.map(|line| line[1].as_str().expect("a value")).collect()
 }
 
 /// The names in what the app saw that say who the client is or belong to the connection, in the spelling that
@@ -71,9 +65,7 @@ fn names_of_identity(seen: &Value) -> Vec<String> {
     let mut names: Vec<_> = names
         .filter(|name| {
             let folded = name.to_lowercase().replace('_', "-");
-            PREFIXES
-                .split_whitespace()
-                .any(|prefix| folded.starts_with(prefix))
+            PREFIXES.split_whitespace().any(|prefix| folded.starts_with(prefix))
         })
         .map(str::to_owned)
         .collect();
@@ -140,17 +132,10 @@ const FORGED: [&str; 45] = [
 
 /// That the app saw a client at `ip` over plain HTTP, told once, and nothing else about it.
 fn assert_true_identity(seen: &Value, ip: &str, port: u16, about: &str) {
-    assert_eq!(
-        seen["client"][0], ip,
-        "request.client with {about}: {seen:#}"
-    );
+    assert_eq!(seen["client"][0], ip, "request.client with {about}: {seen:#}");
     assert_eq!(seen["scheme"], "http", "the scheme with {about}: {seen:#}");
     let url = format!("http://{HOST}/echo/x?y=%2F");
-    assert_eq!(
-        seen["url"].as_str().map(str::to_lowercase),
-        Some(url.to_lowercase()),
-        "{about}"
-    );
+    assert_eq!(seen["url"].as_str().map(str::to_lowercase), Some(url.to_lowercase()), "{about}");
     assert_eq!(
         names_of_identity(seen),
         OWN,
@@ -159,30 +144,16 @@ fn assert_true_identity(seen: &Value, ip: &str, port: u16, about: &str) {
     assert_eq!(values(seen, "x-forwarded-for"), [ip], "with {about}");
     assert_eq!(values(seen, "x-forwarded-proto"), ["http"], "with {about}");
     assert_eq!(values(seen, "x-forwarded-host"), [HOST], "with {about}");
-    assert_eq!(
-        values(seen, "x-forwarded-port"),
-        [port.to_string()],
-        "with {about}"
-    );
-    assert_eq!(
-        values(seen, "host"),
-        [HOST],
-        "the host as it was sent, with {about}"
-    );
-    assert_ne!(
-        values(seen, "x-request-id"),
-        ["mine"],
-        "a new id with {about}"
-    );
+    assert_eq!(values(seen, "x-forwarded-port"), [port.to_string()], "with {about}");
+    assert_eq!(values(seen, "host"), [HOST], "the host as it was sent, with {about}");
+    assert_ne!(values(seen, "x-request-id"), ["mine"], "a new id with {about}");
 }
 
 /// A connection from this address of the machine.
 fn connect_from(ip: IpAddr, to: SocketAddr) -> Client {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let socket = socket.expect("a socket");
-    socket
-        .bind(&SocketAddr::new(ip, 0).into())
-        .expect("an address of the machine");
+    socket.bind(&SocketAddr::new(ip, 0).into()).expect("an address of the machine");
     socket.connect(&to.into()).expect("connected");
     Client::over(TcpStream::from(socket))
 }

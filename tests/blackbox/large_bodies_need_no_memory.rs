@@ -1,7 +1,6 @@
 //! A body of any size goes through the edge in a few megabytes of its memory: up, down, and to a client that reads slowly.
 //!
 //! `ASGATE_TEST_BODY_MB` is the size of a body in MiB, 256 unless set; the promise is made for 1024.
-#![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -20,10 +19,7 @@ const ALLOWED: u64 = 64 * MIB;
 
 fn body_size() -> u64 {
     let megabytes = std::env::var("ASGATE_TEST_BODY_MB").map_or(Ok(256), |text| text.parse());
-    megabytes.map_or_else(
-        |error| panic!("ASGATE_TEST_BODY_MB: {error}"),
-        |size: u64| size * MIB,
-    )
+    megabytes.map_or_else(|error| panic!("ASGATE_TEST_BODY_MB: {error}"), |size: u64| size * MIB)
 }
 
 /// The memory of a process: what it uses now (`VmRSS`), or at most did since [`Memory::watch`] (`VmHWM`), in bytes.
@@ -36,16 +32,10 @@ impl Memory {
     /// Begins to watch the edge, which has served a request already, so that it is idle, not new.
     fn watch(edge: &Edge) -> Self {
         assert_ne!(edge.connect().get("/").status, 0, "one request to warm up");
-        let memory = Self {
-            pid: edge.pid(),
-            idle: 0,
-        };
+        let memory = Self { pid: edge.pid(), idle: 0 };
         // Sets the high-water mark back to what is used now (proc(5)).
         std::fs::write(format!("/proc/{}/clear_refs", edge.pid()), "5").expect("its own process");
-        Self {
-            idle: memory.now("VmRSS:"),
-            ..memory
-        }
+        Self { idle: memory.now("VmRSS:"), ..memory }
     }
 
     fn now(&self, field: &str) -> u64 {
@@ -53,10 +43,7 @@ impl Memory {
             std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("its status");
         let value = status.lines().find_map(|line| line.strip_prefix(field));
         let kilobytes = value.and_then(|value| value.trim().strip_suffix(" kB"));
-        kilobytes
-            .and_then(|number| number.parse::<u64>().ok())
-            .expect("a number of kB")
-            * 1024
+        kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("a number of kB") * 1024
     }
 
     /// How much more than idle it needed at most.
@@ -77,6 +64,7 @@ impl Memory {
 const UNLIMITED: &str = "  - { upstream: u, limits: { body: off } }";
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn an_upload_is_passed_on_as_it_comes() {
     let uvicorn = Uvicorn::start(&[]);
     let edge = Edge::before(&[uvicorn.address()], UNLIMITED);
@@ -89,9 +77,7 @@ fn an_upload_is_passed_on_as_it_comes() {
             false => format!("Content-Length: {size}"),
             true => "Transfer-Encoding: chunked".to_owned(),
         };
-        client.send(format!(
-            "PUT /upload HTTP/1.1\r\nHost: a.test\r\n{framing}\r\n\r\n"
-        ));
+        client.send(format!("PUT /upload HTTP/1.1\r\nHost: a.test\r\n{framing}\r\n\r\n"));
         for _ in 0..size / piece.len() as u64 {
             if chunked {
                 client.send(format!("{:x}\r\n", piece.len()));
@@ -106,25 +92,20 @@ fn an_upload_is_passed_on_as_it_comes() {
         }
         let response = client.response();
         assert_eq!(response.status, 200, "{framing}: {}", response.text());
-        assert_eq!(
-            response.json()["bytes"],
-            size,
-            "{framing}: every byte reached the app"
-        );
+        assert_eq!(response.json()["bytes"], size, "{framing}: every byte reached the app");
         memory.assert_flat(&format!("an upload of {} MiB, {framing}", size / MIB));
     }
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_download_is_passed_on_as_it_comes() {
     let uvicorn = Uvicorn::start(&[]);
     let edge = Edge::before(&[uvicorn.address()], UNLIMITED);
     let size = body_size();
     let memory = Memory::watch(&edge);
     let mut client = edge.connect();
-    client.send(format!(
-        "GET /download?size={size} HTTP/1.1\r\nHost: a.test\r\n\r\n"
-    ));
+    client.send(format!("GET /download?size={size} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
     let (status, headers) = client.head().expect("a head");
     assert_eq!(status, 200, "{headers:?}");
     assert_body(&mut client, size);
@@ -132,6 +113,7 @@ fn a_download_is_passed_on_as_it_comes() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn http2_needs_no_more() {
     let script = "
 import sys, httpx
@@ -148,14 +130,12 @@ with httpx.Client(http1=False, http2=True, timeout=60) as client:
     let edge = Edge::before(&[uvicorn.address()], UNLIMITED);
     let memory = Memory::watch(&edge);
     // The client is the slow one here; four times what may be used says enough.
-    run_python(
-        script,
-        &[&edge.address().to_string(), &(2 * ALLOWED).to_string()],
-    );
+    run_python(script, &[&edge.address().to_string(), &(2 * ALLOWED).to_string()]);
     memory.assert_flat("up and down over HTTP/2");
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_fast_worker_waits_for_slow_readers() {
     const READERS: usize = 16;
     let size = body_size();
@@ -182,11 +162,7 @@ fn a_fast_worker_waits_for_slow_readers() {
         .map(|_| {
             let mut client = edge.connect();
             client.send("GET /all HTTP/1.1\r\nHost: a.test\r\n\r\n");
-            assert_eq!(
-                client.head().map(|(status, _)| status),
-                Some(200),
-                "the head"
-            );
+            assert_eq!(client.head().map(|(status, _)| status), Some(200), "the head");
             client
         })
         .collect();
@@ -200,12 +176,7 @@ fn a_fast_worker_waits_for_slow_readers() {
         (now > 0 && last.1.elapsed() > Duration::from_millis(500)).then_some(())
     });
     let (stopped_at, all) = (produced.load(Ordering::Relaxed), size * READERS as u64);
-    assert!(
-        stopped_at < all / 4,
-        "stopped after {} MiB of {}",
-        stopped_at / MIB,
-        all / MIB
-    );
+    assert!(stopped_at < all / 4, "stopped after {} MiB of {}", stopped_at / MIB, all / MIB);
     memory.assert_flat(&format!("{READERS} readers that do not read"));
     // One of them reads on, and nothing was lost.
     assert_body(&mut readers.remove(0), size);
@@ -213,6 +184,7 @@ fn a_fast_worker_waits_for_slow_readers() {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_fast_client_waits_for_a_slow_worker() {
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
@@ -221,10 +193,8 @@ fn a_fast_client_waits_for_a_slow_worker() {
             if head.starts_with("PUT") {
                 let _ = released.lock().expect("alone").recv();
                 let size = head.to_lowercase();
-                let size = size
-                    .split("content-length: ")
-                    .nth(1)
-                    .and_then(|rest| rest.lines().next());
+                let size =
+                    size.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
                 let mut left: usize = size.and_then(|size| size.parse().ok()).expect("a length");
                 while left > 0 {
                     let piece = left.min(1 << 20);
@@ -241,28 +211,18 @@ fn a_fast_client_waits_for_a_slow_worker() {
     let memory = Memory::watch(&edge);
     let mut client = edge.connect();
     let size = 2 * ALLOWED;
-    client.send(format!(
-        "PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n"
-    ));
+    client.send(format!("PUT / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n"));
     let mut sender = client.stream.try_clone().expect("a second handle");
     // As much as it is let, until it is stopped.
-    sender
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .expect("a write timeout");
+    sender.set_write_timeout(Some(Duration::from_millis(500))).expect("a write timeout");
     let (piece, mut sent) = (pattern(64 * 1024), 0);
     while let Ok(written) = sender.write(&piece[..piece.len().min((size - sent) as usize)]) {
         sent += written as u64;
-        assert!(
-            sent < size,
-            "all of {} MiB was taken, though nobody reads it",
-            size / MIB
-        );
+        assert!(sent < size, "all of {} MiB was taken, though nobody reads it", size / MIB);
     }
     memory.assert_flat(&format!("stopped after {} MiB", sent / MIB));
     release.send(()).expect("the worker is there");
-    sender
-        .set_write_timeout(Some(crate::support::PATIENCE))
-        .expect("a write timeout");
+    sender.set_write_timeout(Some(crate::support::PATIENCE)).expect("a write timeout");
     while sent < size {
         let rest = piece.len().min((size - sent) as usize);
         sent += sender.write(&piece[..rest]).expect("sent") as u64;
@@ -273,21 +233,12 @@ fn a_fast_client_waits_for_a_slow_worker() {
 
 /// The test can fail: what the edge does keep shows.
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn a_process_that_keeps_a_body_is_seen() {
-    let memory = Memory {
-        pid: std::process::id(),
-        idle: 0,
-    };
-    let before = Memory {
-        idle: memory.now("VmRSS:"),
-        ..memory
-    };
+    let memory = Memory { pid: std::process::id(), idle: 0 };
+    let before = Memory { idle: memory.now("VmRSS:"), ..memory };
     let kept = pattern(ALLOWED + 8 * MIB);
-    assert!(
-        before.grown() > ALLOWED,
-        "{} bytes kept are seen",
-        kept.len()
-    );
+    assert!(before.grown() > ALLOWED, "{} bytes kept are seen", kept.len());
 }
 
 /// 0, 1, … 255, 0, 1, … of `size` bytes, rounded down to a multiple of 256.

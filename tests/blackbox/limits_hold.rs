@@ -26,10 +26,7 @@ fn head_of(path: &str, size: usize) -> String {
 
 /// A GET with exactly `count` header lines.
 fn lines_of(path: &str, count: usize) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: a\r\n{}\r\n",
-        "X: y\r\n".repeat(count - 1)
-    )
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1))
 }
 
 /// A GET with a target of exactly `size` bytes, half of it query.
@@ -40,22 +37,16 @@ fn target_of(path: &str, size: usize) -> String {
 }
 
 fn with_length(path: &str, size: usize) -> String {
-    format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{}",
-        "b".repeat(size)
-    )
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n{}", "b".repeat(size))
 }
 
 /// In chunks of at most 400 bytes, so that the limit is met within one or between two.
 fn in_chunks(path: &str, size: usize) -> String {
     let body = "b".repeat(size);
-    let chunks = body.as_bytes().chunks(400).map(|chunk| {
-        format!(
-            "{:x}\r\n{}\r\n",
-            chunk.len(),
-            String::from_utf8_lossy(chunk)
-        )
-    });
+    let chunks = body
+        .as_bytes()
+        .chunks(400)
+        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), String::from_utf8_lossy(chunk)));
     let chunks: String = chunks.collect();
     format!(
         "POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
@@ -82,16 +73,7 @@ fn explained(response: &Response) -> Result<(), String> {
 
 fn discreet(response: &Response) -> Result<(), String> {
     let all = format!("{:?} {}", response.headers, response.text()).to_lowercase();
-    let inside = [
-        "pingora",
-        "127.0.0.1",
-        "route",
-        "upstream",
-        "src/",
-        ".rs",
-        "panic",
-        "rust",
-    ];
+    let inside = ["pingora", "127.0.0.1", "route", "upstream", "src/", ".rs", "panic", "rust"];
     match inside.into_iter().find(|word| all.contains(word)) {
         Some(word) => Err(format!("tells {word}")),
         None => Ok(()),

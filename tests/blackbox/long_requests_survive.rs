@@ -51,24 +51,13 @@ fn the_long_ones_of_a_real_app_survive_where_the_route_allows_it() {
             let begun = Instant::now();
             let response = edge.connect().get("/slow?seconds=6");
             assert_eq!(response.status, 200, "six silent seconds: {response:?}");
-            assert!(
-                begun.elapsed() >= Duration::from_secs(6),
-                "it took {:?}",
-                begun.elapsed()
-            );
+            assert!(begun.elapsed() >= Duration::from_secs(6), "it took {:?}", begun.elapsed());
         });
         scope.spawn(|| {
             let begun = Instant::now();
             let response = edge.connect().get("/impatient/slow?seconds=6");
-            assert_eq!(
-                response.status, 504,
-                "the control, another route: {response:?}"
-            );
-            assert!(
-                begun.elapsed() < Duration::from_secs(4),
-                "it took {:?}",
-                begun.elapsed()
-            );
+            assert_eq!(response.status, 504, "the control, another route: {response:?}");
+            assert!(begun.elapsed() < Duration::from_secs(4), "it took {:?}", begun.elapsed());
         });
         scope.spawn(|| {
             let mut client = edge.connect();
@@ -77,33 +66,19 @@ fn the_long_ones_of_a_real_app_survive_where_the_route_allows_it() {
             assert_eq!(client.head().expect("a head").0, 200, "a stream");
             for number in 0..18u32 {
                 let event = String::from_utf8(client.chunk().expect("a chunk")).expect("text");
-                assert_eq!(
-                    event,
-                    format!("id: {number}\ndata: event {number}\n\n"),
-                    "one by one"
-                );
+                assert_eq!(event, format!("id: {number}\ndata: event {number}\n\n"), "one by one");
                 let due = Duration::from_millis(300) * number;
                 let late = begun.elapsed().saturating_sub(due);
-                assert!(
-                    late < Duration::from_secs(1),
-                    "event {number} came {late:?} late"
-                );
+                assert!(late < Duration::from_secs(1), "event {number} came {late:?} late");
             }
             assert_eq!(client.chunk().expect("the last chunk"), b"", "its end");
-            assert!(
-                begun.elapsed() > Duration::from_secs(5),
-                "it lasted {:?}",
-                begun.elapsed()
-            );
+            assert!(begun.elapsed() > Duration::from_secs(5), "it lasted {:?}", begun.elapsed());
         });
         scope.spawn(|| {
             let mut client = edge.connect();
             client.send(websocket("/ws"));
             assert_eq!(client.head().expect("a head").0, 101, "upgraded");
-            assert!(
-                client.is_quiet_for(Duration::from_secs(6)),
-                "neither bytes nor an end"
-            );
+            assert!(client.is_quiet_for(Duration::from_secs(6)), "neither bytes nor an end");
             client.send(frame("still there?"));
             assert_eq!(
                 client.bytes(14),
@@ -134,11 +109,7 @@ fn a_stream_whose_events_are_further_apart_than_idle_is_the_control() {
     let uvicorn = Uvicorn::start(&[]);
     let edge = Edge::before(&[uvicorn.address()], ROUTES);
     let response = edge.connect().get("/events?count=3&interval=2");
-    assert_eq!(
-        response.text(),
-        "id: 0\ndata: event 0\n\n",
-        "the first event, then nothing for 1s"
-    );
+    assert_eq!(response.text(), "id: 0\ndata: event 0\n\n", "the first event, then nothing for 1s");
     assert!(!response.complete, "cut short: {response:?}");
     let line = edge.only_log_line();
     assert_eq!(line["edge.termination"], "upstream_timeout", "{line:#}");
@@ -169,30 +140,18 @@ fn request_body_does_not_run_while_the_client_waits_for_100_continue() {
 
     let mut client = edge.connect();
     client.send(head("/continue", expect));
-    assert_eq!(
-        client.head().expect("an interim head").0,
-        100,
-        "after three times the limit"
-    );
+    assert_eq!(client.head().expect("an interim head").0, 100, "after three times the limit");
     client.send("body");
     assert_eq!(client.response().status, 200, "the answer");
 
     let mut client = edge.connect();
     client.send(head("/refuse", expect));
-    assert_eq!(
-        client.response().status,
-        417,
-        "the worker's refusal, after three times the limit"
-    );
+    assert_eq!(client.response().status, 417, "the worker's refusal, after three times the limit");
 
     // The control: after the 100 the limit counts again, and without `Expect` it always did.
     let mut client = edge.connect();
     client.send(head("/continue", expect));
-    assert_eq!(
-        client.head().expect("an interim head").0,
-        100,
-        "an interim head"
-    );
+    assert_eq!(client.head().expect("an interim head").0, 100, "an interim head");
     assert_eq!(client.response().status, 408, "then no body");
     let mut client = edge.connect();
     client.send(head("/continue", ""));
@@ -213,16 +172,8 @@ fn a_response_may_take_its_time_after_an_interim_one() {
     let edge = Edge::before(&[stub.address()], routes);
     let mut client: Client = edge.connect();
     client.send("GET / HTTP/1.1\r\nHost: test.example\r\n\r\n");
-    assert_eq!(
-        client.head().expect("an interim head").0,
-        103,
-        "an interim response"
-    );
-    assert_eq!(
-        client.response().status,
-        200,
-        "`idle` is for the body, not for this pause"
-    );
+    assert_eq!(client.head().expect("an interim head").0, 103, "an interim response");
+    assert_eq!(client.response().status, 200, "`idle` is for the body, not for this pause");
 }
 
 /// A kept worker connection is closed before the worker would close it, so a long pause between requests costs nothing.
@@ -248,9 +199,6 @@ fn a_client_that_pauses_for_longer_than_the_workers_keep_alive_is_answered() {
         assert_eq!(response.status, 200, "after {pause} ms: {response:?}");
     }
     for line in edge.wait_for_log(5) {
-        assert_eq!(
-            line["edge.attempts"], 1,
-            "and nothing had to be sent again: {line:#}"
-        );
+        assert_eq!(line["edge.attempts"], 1, "and nothing had to be sent again: {line:#}");
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! 200 connections: JSON, server-sent events, WebSockets, uploads, and clients that break off, before two Uvicorn
 //! workers with their default keep-alive of 5 seconds. `ASGATE_SOAK_SECONDS` is how long, 20 unless set.
-#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -31,12 +30,7 @@ impl Load {
         let mut child = Command::new(python())
             .arg(script)
             .arg(address.to_string())
-            .args([
-                "--seconds",
-                &seconds.to_string(),
-                "--connections",
-                &connections.to_string(),
-            ])
+            .args(["--seconds", &seconds.to_string(), "--connections", &connections.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -71,10 +65,7 @@ struct Held {
 
 fn held_by(pid: u32) -> Held {
     let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    Held {
-        descriptors: descriptors.count(),
-        threads: of_status(pid, "Threads:"),
-    }
+    Held { descriptors: descriptors.count(), threads: of_status(pid, "Threads:") }
 }
 
 fn of_status(pid: u32, field: &str) -> u64 {
@@ -109,6 +100,7 @@ fn wait_until_idle(edge: &Edge, workers: &[Uvicorn]) {
 }
 
 #[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn every_response_is_the_apps_and_nothing_is_left_behind() {
     let seconds = std::env::var("ASGATE_SOAK_SECONDS").map_or(Ok(20), |text| text.parse());
     let seconds: u32 = seconds.expect("ASGATE_SOAK_SECONDS is a whole number");
@@ -131,10 +123,7 @@ fn every_response_is_the_apps_and_nothing_is_left_behind() {
     let (right, report) = load.end();
     assert!(right, "lost under load: {report:#}");
     for kind in ["json", "burst", "events", "websockets", "uploads", "aborts"] {
-        assert!(
-            report["done"][kind].as_u64() > Some(10),
-            "{kind} was part of it: {report:#}"
-        );
+        assert!(report["done"][kind].as_u64() > Some(10), "{kind} was part of it: {report:#}");
     }
     wait_until_idle(&edge, &workers);
     let mut after = held_by(edge.pid());
@@ -146,17 +135,11 @@ fn every_response_is_the_apps_and_nothing_is_left_behind() {
     eprintln!(
         "{report:#}\n{grown} KiB more than {warm} KiB after the warm-up, {before:?}, {after:?}"
     );
-    assert!(
-        grown < ALLOWED_GROWTH_KB,
-        "{grown} KiB more than {warm} KiB after the warm-up"
-    );
+    assert!(grown < ALLOWED_GROWTH_KB, "{grown} KiB more than {warm} KiB after the warm-up");
 
     for line in edge.access_log() {
         let word = line["edge.termination"].as_str().expect("a termination");
-        assert!(
-            ["ok", "client_closed"].contains(&word),
-            "only clients that left: {line}"
-        );
+        assert!(["ok", "client_closed"].contains(&word), "only clients that left: {line}");
     }
 }
 
@@ -167,8 +150,5 @@ fn the_load_notices_what_is_lost() {
     // Without an edge, a worker that dies takes its requests with it.
     crate::support::edge::signal(worker.pid(), "KILL");
     let (right, report) = load.end();
-    assert!(
-        !right && report["lost"].as_u64() > Some(0),
-        "something was lost: {report:#}"
-    );
+    assert!(!right && report["lost"].as_u64() > Some(0), "something was lost: {report:#}");
 }

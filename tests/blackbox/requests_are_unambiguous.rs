@@ -22,10 +22,7 @@ fn the_bytes_after_a_body_are_the_next_request() {
     let mut client = edge.connect();
     for (what, body) in [
         ("by length", "Content-Length: 5\r\n\r\nhello"),
-        (
-            "in chunks",
-            "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        ),
+        ("in chunks", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
         ("of nothing", "\r\n"),
     ] {
         // A GET with a body, which some servers read as one without.
@@ -34,21 +31,12 @@ fn the_bytes_after_a_body_are_the_next_request() {
         ));
         let answers = [client.response(), client.response()];
         let firsts = answers.each_ref().map(first_line);
-        assert_eq!(
-            firsts,
-            ["GET /one HTTP/1.1", "GET /two HTTP/1.1"],
-            "a body {what}"
-        );
+        assert_eq!(firsts, ["GET /one HTTP/1.1", "GET /two HTTP/1.1"], "a body {what}");
     }
 }
 
 fn first_line(response: &Response) -> String {
-    response
-        .text()
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    response.text().lines().next().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -69,11 +57,7 @@ fn an_upgrade_that_the_worker_declines_opens_no_tunnel() {
     );
     let second = client.response();
     assert_eq!(first_line(&second), "GET /two HTTP/1.1", "{second:?}");
-    assert!(
-        !second.text().contains("1.2.3.4"),
-        "it came through the edge: {}",
-        second.text()
-    );
+    assert!(!second.text().contains("1.2.3.4"), "it came through the edge: {}", second.text());
     assert_eq!(edge.wait_for_log(2).len(), 2, "two requests");
 }
 
@@ -91,10 +75,6 @@ fn an_upgrade_with_a_body_is_none() {
         client.send(request);
         let response = client.response();
         assert_eq!(response.status, 200, "{request:?}: {response:?}");
-        assert!(
-            !response.text().contains("upgrade:"),
-            "{request:?}: {}",
-            response.text()
-        );
+        assert!(!response.text().contains("upgrade:"), "{request:?}: {}", response.text());
     }
 }

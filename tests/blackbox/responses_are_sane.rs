@@ -15,10 +15,7 @@ fn before(
 ) -> (Stub, Edge) {
     let stub = Stub::start(move |mut accepted| {
         while let Some(request) = accepted.request() {
-            let number = request
-                .split(['/', ' ', '?'])
-                .nth(2)
-                .and_then(|text| text.parse().ok());
+            let number = request.split(['/', ' ', '?']).nth(2).and_then(|text| text.parse().ok());
             let Some((answer, after)) = number.and_then(&answers) else {
                 accepted.send("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ncontrol");
                 continue;
@@ -45,39 +42,16 @@ enum After {
 
 /// Checks what holds for every response, the edge's own included.
 fn check(what: &str, response: &Response) {
-    let count = |name: &str| {
-        response
-            .headers
-            .iter()
-            .filter(|(found, _)| found == name)
-            .count()
-    };
+    let count = |name: &str| response.headers.iter().filter(|(found, _)| found == name).count();
     for name in ["x-request-id", "date"] {
         assert_eq!(count(name), 1, "{what}: one {name}: {response:?}");
     }
     let framed = count("content-length") + count("transfer-encoding");
     assert!(framed <= 1, "{what}: framed once: {response:?}");
-    assert!(
-        count("server") <= 1,
-        "{what}: one Server at most: {response:?}"
-    );
+    assert!(count("server") <= 1, "{what}: one Server at most: {response:?}");
     let server = response.header("server").unwrap_or_default().to_lowercase();
-    assert!(
-        !server.contains("pingora"),
-        "{what}: names the engine: {response:?}"
-    );
-    for name in [
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "x-hop",
-    ] {
-        assert_eq!(
-            count(name),
-            0,
-            "{what}: {name} was for the edge: {response:?}"
-        );
+    assert!(!server.contains("pingora"), "{what}: names the engine: {response:?}");
+    for name in ["keep-alive", "proxy-connection", "te", "trailer", "upgrade", "x-hop"] {
+        assert_eq!(count(name), 0, "{what}: {name} was for the edge: {response:?}");
     }
 }

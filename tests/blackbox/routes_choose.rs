@@ -7,19 +7,14 @@ use crate::support::uvicorn::Uvicorn;
 
 /// One request without a body.
 fn ask(client: &mut Client, method: &str, host: &str, target: &str, lines: &str) -> Response {
-    client.send(format!(
-        "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
-    ));
+    client.send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"));
     client.response_to(method)
 }
 
 /// The target that [`Stub::echoing`] was sent.
 fn target(response: &Response) -> String {
     let text = response.text();
-    text.split(' ')
-        .nth(1)
-        .unwrap_or_else(|| panic!("no request line: {text}"))
-        .to_owned()
+    text.split(' ').nth(1).unwrap_or_else(|| panic!("no request line: {text}")).to_owned()
 }
 
 /// That the connection behind a response works, unless the response announced its end.
@@ -35,9 +30,7 @@ fn assert_goes_on_or_says_so(mut client: Client, headers: &[(String, String)]) {
 fn answering(routes: &str) -> String {
     let route = |line: &str| {
         let (name, conditions) = line.trim().split_once(' ')?;
-        Some(format!(
-            "  - {{ match: {{ {conditions} }}, respond: {{ body: {name} }} }}\n"
-        ))
+        Some(format!("  - {{ match: {{ {conditions} }}, respond: {{ body: {name} }} }}\n"))
     };
     routes.lines().filter_map(route).collect()
 }
@@ -135,10 +128,7 @@ fn the_most_specific_route_takes_the_request() {
     let edge = Edge::before(&[Stub::ok().address()], &answering(ROUTES));
     let mut client = edge.connect();
     let mut wrong = Vec::new();
-    for row in REQUESTS
-        .lines()
-        .filter(|row| !row.is_empty() && !row.contains('#'))
-    {
+    for row in REQUESTS.lines().filter(|row| !row.is_empty() && !row.contains('#')) {
         let words: Vec<_> = row.split_whitespace().collect();
         let [method, host, target, headers @ .., expected] = &words[..] else {
             panic!("not a row: {row}");
@@ -152,11 +142,7 @@ fn the_most_specific_route_takes_the_request() {
             wrong.push(format!("{row}: {} {}", response.status, response.text()));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "taken by the wrong route:\n{}",
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "taken by the wrong route:\n{}", wrong.join("\n"));
 }
 
 #[test]
@@ -181,16 +167,10 @@ fn what_no_route_takes_is_not_found() {
     .enumerate()
     {
         let response = ask(&mut client, method, host, target, "");
-        assert_eq!(
-            response.status, status,
-            "{method} {host} {target}: {response:?}"
-        );
+        assert_eq!(response.status, status, "{method} {host} {target}: {response:?}");
         let line = edge.wait_for_log(number + 1).remove(number);
         let word = if status == 200 { "ok" } else { "no_route" };
-        assert_eq!(
-            line["edge.termination"], word,
-            "{method} {host} {target}: {line}"
-        );
+        assert_eq!(line["edge.termination"], word, "{method} {host} {target}: {line}");
     }
 }
 
@@ -288,17 +268,11 @@ fn the_app_routes_on_the_path_that_was_matched() {
     ] {
         let seen = ask(&mut client, "GET", "a.test", sent, "").json();
         assert_eq!(seen["path"], path, "scope path of {sent}: {seen:#}");
-        assert_eq!(
-            seen["raw_path"], raw_path,
-            "scope raw_path of {sent}: {seen:#}"
-        );
+        assert_eq!(seen["raw_path"], raw_path, "scope raw_path of {sent}: {seen:#}");
     }
     // Without the edge the app does not see what a router before it would have to think of.
     let unchanged = ask(&mut direct, "GET", "a.test", "/echo/../x", "").json();
-    assert_eq!(
-        unchanged["path"], "/echo/../x",
-        "Uvicorn itself normalises nothing"
-    );
+    assert_eq!(unchanged["path"], "/echo/../x", "Uvicorn itself normalises nothing");
 }
 
 #[test]
@@ -314,10 +288,8 @@ fn a_rewrite_changes_the_path_and_leaves_the_query() {
         "match: { path: /up }, rewrite: { regex: \"^/up\", replace: \"/..\" }",
         "match: { path: /raw }, rewrite: { regex: \"^/raw(.*)\", replace: \"$1 ?x\" }",
     ];
-    let routes: String = routes
-        .iter()
-        .map(|route| format!("  - {{ {route}, upstream: u }}\n"))
-        .collect();
+    let routes: String =
+        routes.iter().map(|route| format!("  - {{ {route}, upstream: u }}\n")).collect();
     let edge = Edge::before(&[worker.address()], &routes);
     let mut wrong = Vec::new();
     for (sent, expected) in [
@@ -363,19 +335,12 @@ fn a_redirect_says_where_and_keeps_the_query() {
         "match: { path: /all }, redirect: { to: \"{scheme}://www.{host}{path}\", status: 307 }",
         "match: { path: / }, redirect: { to: \"{path}\" }",
     ];
-    let routes: String = routes
-        .iter()
-        .map(|route| format!("  - {{ {route} }}\n"))
-        .collect();
+    let routes: String = routes.iter().map(|route| format!("  - {{ {route} }}\n")).collect();
     let edge = Edge::before(&[Stub::ok().address()], &routes);
     let mut client = edge.connect();
     for (sent, status, location) in [
         ("/old", 308, "https://new.example.com/old"),
-        (
-            "/old/x/y?q=1&r=%20",
-            308,
-            "https://new.example.com/old/x/y?q=1&r=%20",
-        ),
+        ("/old/x/y?q=1&r=%20", 308, "https://new.example.com/old/x/y?q=1&r=%20"),
         ("/see?q", 303, "/other?q"),
         ("/see", 303, "/other"),
         ("/fixed?q", 301, "/other?a=b"),
@@ -388,24 +353,14 @@ fn a_redirect_says_where_and_keeps_the_query() {
     ] {
         let response = ask(&mut client, "GET", "a.test:8080", sent, "");
         assert_eq!(response.status, status, "{sent}: {response:?}");
-        assert_eq!(
-            response.header("location"),
-            Some(location),
-            "{sent}: {response:?}"
-        );
-        assert!(
-            response.header("set-cookie").is_none(),
-            "{sent}: {response:?}"
-        );
+        assert_eq!(response.header("location"), Some(location), "{sent}: {response:?}");
+        assert!(response.header("set-cookie").is_none(), "{sent}: {response:?}");
     }
     let response = ask(&mut client, "HEAD", "a.test", "/see", "");
     assert_eq!(response.status, 303, "HEAD is redirected too: {response:?}");
     client.send("POST /old HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
     let response = client.response();
-    assert_eq!(
-        response.status, 308,
-        "so is a request with a body: {response:?}"
-    );
+    assert_eq!(response.status, 308, "so is a request with a body: {response:?}");
     assert_goes_on_or_says_so(client, &response.headers);
 }
 
@@ -424,24 +379,13 @@ fn a_fixed_answer_is_given_without_a_worker() {
         ("GET", "/none", 204, "", None),
     ] {
         let response = ask(&mut client, method, "a.test", sent, "");
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (status, body),
-            "{method} {sent}"
-        );
-        assert_eq!(
-            response.header("content-length"),
-            length,
-            "{method} {sent}: {response:?}"
-        );
+        assert_eq!((response.status, response.text().as_str()), (status, body), "{method} {sent}");
+        assert_eq!(response.header("content-length"), length, "{method} {sent}: {response:?}");
         assert!(
             response.header("x-request-id").is_some(),
             "an id on {method} {sent}: {response:?}"
         );
-        assert!(
-            response.header("server").is_none(),
-            "no server name: {response:?}"
-        );
+        assert!(response.header("server").is_none(), "no server name: {response:?}");
         if length.is_some() {
             let kind = response.header("content-type");
             assert_eq!(kind, Some("text/plain; charset=utf-8"), "{method} {sent}");
@@ -458,14 +402,8 @@ fn the_worker_gets_its_own_address_as_host_when_the_route_says_so() {
     let mut client = edge.connect();
     let own = format!("host: {}\r\n", worker.address());
     for (sent, host) in [("/own", own.as_str()), ("/kept", "host: a.test:81\r\n")] {
-        let head = ask(&mut client, "GET", "a.test:81", sent, "")
-            .text()
-            .to_lowercase();
-        assert_eq!(
-            head.matches("\r\nhost:").count(),
-            1,
-            "one Host line for {sent}: {head}"
-        );
+        let head = ask(&mut client, "GET", "a.test:81", sent, "").text().to_lowercase();
+        assert_eq!(head.matches("\r\nhost:").count(), 1, "one Host line for {sent}: {head}");
         assert!(head.contains(host), "{host:?} for {sent}: {head}");
         assert!(
             head.contains("x-forwarded-host: a.test:81\r\n"),

@@ -87,29 +87,20 @@ fn ask(edge: &Edge, path: &str) -> Client {
 fn wait_until_held(stub: &Stub, path: &str) {
     let line = format!("GET {path} ");
     wait_for("the request at the worker", || {
-        (0..stub.accepted())
-            .any(|number| stub.received(number).contains(&line))
-            .then_some(())
+        (0..stub.accepted()).any(|number| stub.received(number).contains(&line)).then_some(())
     });
 }
 
 fn wait_until_it_refuses(edge: &Edge) {
     let address = edge.address();
-    wait_for("the listener to be closed", || {
-        TcpStream::connect(address).is_err().then_some(())
-    });
+    wait_for("the listener to be closed", || TcpStream::connect(address).is_err().then_some(()));
 }
 
 /// Waits for a successful end of the process; how long that took.
 fn wait_for_exit(edge: &mut Edge) -> Duration {
     let begun = Instant::now();
     let status = edge.wait();
-    assert_eq!(
-        status.code(),
-        Some(0),
-        "exit code 0 after a stop:\n{}",
-        edge.stderr_text()
-    );
+    assert_eq!(status.code(), Some(0), "exit code 0 after a stop:\n{}", edge.stderr_text());
     begun.elapsed()
 }
 
@@ -126,11 +117,7 @@ fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
         );
         let (mut held, mut stream) = (ask(&edge, "/held"), ask(&edge, "/stream"));
         assert_eq!(stream.head().expect("a head").0, 200, "a stream");
-        assert_eq!(
-            stream.chunk().expect("a chunk"),
-            b"event",
-            "its first event"
-        );
+        assert_eq!(stream.chunk().expect("a chunk"), b"event", "its first event");
         wait_until_held(&stub, "/held");
 
         edge.signal(signal);
@@ -138,10 +125,7 @@ fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
         for (what, client) in [("used before", &mut idle), ("never used", &mut untouched)] {
             let (time, rest) = client.time_to_end();
             assert!(rest.is_empty(), "{signal}: {what}: {}", rest.escape_ascii());
-            assert!(
-                time < AT_ONCE,
-                "{signal}: an idle connection, {what}, took {time:?}"
-            );
+            assert!(time < AT_ONCE, "{signal}: an idle connection, {what}, took {time:?}");
         }
         for client in [&mut held, &mut stream] {
             let quiet = client.is_quiet_for(Duration::from_millis(300));
@@ -150,35 +134,13 @@ fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
         proceed.send(()).expect("the worker listens");
         proceed.send(()).expect("the worker listens");
         let response = held.response();
-        assert_eq!(
-            (response.status, response.complete),
-            (200, true),
-            "{signal}: {response:?}"
-        );
-        assert_eq!(
-            response.header("connection"),
-            Some("close"),
-            "{signal}: it is told"
-        );
-        assert!(
-            held.rest().is_empty(),
-            "{signal}: and the connection is closed"
-        );
-        assert_eq!(
-            stream.chunk().expect("a chunk"),
-            b"last",
-            "{signal}: its last event"
-        );
-        assert_eq!(
-            stream.chunk().expect("the last chunk"),
-            b"",
-            "{signal}: its end"
-        );
+        assert_eq!((response.status, response.complete), (200, true), "{signal}: {response:?}");
+        assert_eq!(response.header("connection"), Some("close"), "{signal}: it is told");
+        assert!(held.rest().is_empty(), "{signal}: and the connection is closed");
+        assert_eq!(stream.chunk().expect("a chunk"), b"last", "{signal}: its last event");
+        assert_eq!(stream.chunk().expect("the last chunk"), b"", "{signal}: its end");
         let time = wait_for_exit(&mut edge);
-        assert!(
-            time < AT_ONCE,
-            "{signal}: it left {time:?} after the last request, not 60s"
-        );
+        assert!(time < AT_ONCE, "{signal}: it left {time:?} after the last request, not 60s");
         for line in edge.wait_for_log(3) {
             assert_eq!(line["edge.termination"], "ok", "{signal}: {line:#}");
         }
@@ -191,19 +153,11 @@ fn an_edge_with_nothing_in_flight_leaves_at_once() {
         let (stub, _proceed) = worker();
         let mut edge = edge_with(&stub, "60s", listener);
         let _idle = edge.connect();
-        assert_eq!(
-            edge.connect().get("/").status,
-            200,
-            "{listener}: it has served"
-        );
+        assert_eq!(edge.connect().get("/").status, 200, "{listener}: it has served");
         edge.signal("TERM");
         let time = wait_for_exit(&mut edge);
         assert!(time < AT_ONCE, "{listener}: it took {time:?}");
-        assert_eq!(
-            edge.only_log_line()["edge.termination"],
-            "ok",
-            "{listener}: no line is lost"
-        );
+        assert_eq!(edge.only_log_line()["edge.termination"], "ok", "{listener}: no line is lost");
     }
 }
 
@@ -222,11 +176,7 @@ fn a_request_that_has_begun_is_served() {
     client.send("st: test.example\r\n\r\n");
     let response = client.response();
     assert_eq!(response.status, 200, "served: {response:?}");
-    assert_eq!(
-        response.header("connection"),
-        Some("close"),
-        "and the last: {response:?}"
-    );
+    assert_eq!(response.header("connection"), Some("close"), "and the last: {response:?}");
     assert!(wait_for_exit(&mut edge) < AT_ONCE, "it leaves then");
 }
 
@@ -236,11 +186,7 @@ fn what_takes_longer_than_shutdown_timeout_is_cut_and_logged() {
     let mut edge = edge(&stub, "1s");
     let mut stream = ask(&edge, "/stream");
     assert_eq!(stream.head().expect("a head").0, 200, "a stream");
-    assert_eq!(
-        stream.chunk().expect("a chunk"),
-        b"event",
-        "its first event"
-    );
+    assert_eq!(stream.chunk().expect("a chunk"), b"event", "its first event");
     let _held = ask(&edge, "/held");
     wait_until_held(&stub, "/held");
     edge.signal("TERM");
@@ -266,9 +212,7 @@ fn a_client_whose_request_is_cut_before_its_answer_is_told() {
     let mut held = ask(&edge, "/held");
     wait_until_held(&stub, "/held");
     edge.signal("TERM");
-    let response = held
-        .try_response_to("GET")
-        .expect("an answer, not an empty reply");
+    let response = held.try_response_to("GET").expect("an answer, not an empty reply");
     assert_eq!(response.status, 503, "{response:?}");
     assert!(response.header("retry-after").is_some(), "{response:?}");
     wait_for_exit(&mut edge);
@@ -313,16 +257,10 @@ fn a_websocket_goes_on_until_its_end() {
 fn http2_connections_get_goaway_and_finish_their_streams() {
     let (stub, proceed) = worker();
     let mut edge = edge(&stub, "60s");
-    let (mut busy, mut idle) = (
-        Frames::connect(edge.address()),
-        Frames::connect(edge.address()),
-    );
+    let (mut busy, mut idle) = (Frames::connect(edge.address()), Frames::connect(edge.address()));
     idle.get(1, "/");
     let answer = idle.until(DATA);
-    assert!(
-        answer.iter().any(|frame| frame.payload == b"ok"),
-        "answered: {answer:#?}"
-    );
+    assert!(answer.iter().any(|frame| frame.payload == b"ok"), "answered: {answer:#?}");
     busy.get(1, "/held");
     wait_until_held(&stub, "/held");
 
@@ -330,36 +268,23 @@ fn http2_connections_get_goaway_and_finish_their_streams() {
     for (what, client) in [("idle", &mut idle), ("busy", &mut busy)] {
         let frames = client.until(GOAWAY);
         let goaway = frames.last().expect("it is there");
-        assert_eq!(
-            goaway.payload[4..8],
-            [0; 4],
-            "{what}: GOAWAY without an error: {goaway:?}"
-        );
+        assert_eq!(goaway.payload[4..8], [0; 4], "{what}: GOAWAY without an error: {goaway:?}");
         let answered = frames.iter().any(|frame| matches!(frame.kind, HEADERS));
         assert!(!answered, "{what}: before anything else: {frames:#?}");
     }
-    let rest: Vec<_> = std::iter::from_fn(|| idle.next())
-        .filter(|f| f.kind != GOAWAY)
-        .collect();
+    let rest: Vec<_> = std::iter::from_fn(|| idle.next()).filter(|f| f.kind != GOAWAY).collect();
     assert!(rest.is_empty(), "the idle connection ends: {rest:#?}");
 
     proceed.send(()).expect("the worker listens");
-    let rest: Vec<_> = std::iter::from_fn(|| busy.next())
-        .filter(|f| f.kind != GOAWAY)
-        .collect();
+    let rest: Vec<_> = std::iter::from_fn(|| busy.next()).filter(|f| f.kind != GOAWAY).collect();
     let body: Vec<u8> = rest
         .iter()
         .filter(|frame| frame.kind == DATA)
         .flat_map(|frame| frame.payload.clone())
         .collect();
     assert_eq!(body, b"ok", "the stream goes on to its end: {rest:#?}");
-    assert!(
-        rest.iter().all(|frame| frame.stream == 1),
-        "nothing else: {rest:#?}"
-    );
-    let end = rest
-        .last()
-        .is_some_and(|frame| frame.kind <= HEADERS && frame.flags & END != 0);
+    assert!(rest.iter().all(|frame| frame.stream == 1), "nothing else: {rest:#?}");
+    let end = rest.last().is_some_and(|frame| frame.kind <= HEADERS && frame.flags & END != 0);
     assert!(end, "ended as whole: {rest:#?}");
     assert!(wait_for_exit(&mut edge) < AT_ONCE, "it leaves then");
     for line in edge.wait_for_log(2) {
@@ -387,34 +312,17 @@ fn supervised_workers_are_stopped_after_the_last_request() {
         let workers = edge.children();
         assert_eq!(workers.len(), 2, "two workers: {workers:?}");
         let sockets: Vec<_> = workers.iter().map(|&pid| socket_of(pid)).collect();
-        assert!(
-            sockets.iter().all(|path| Path::new(path).exists()),
-            "{sockets:?}"
-        );
-        let mut client = ask(
-            &edge,
-            if cut {
-                "/slow?seconds=60"
-            } else {
-                "/slow?seconds=1.5"
-            },
-        );
+        assert!(sockets.iter().all(|path| Path::new(path).exists()), "{sockets:?}");
+        let mut client = ask(&edge, if cut { "/slow?seconds=60" } else { "/slow?seconds=1.5" });
         // It is on its way when a later one is answered.
         assert_eq!(edge.connect().get("/").status, 200, "a quick request");
         edge.signal("TERM");
         if !cut {
             let response = client.response();
-            assert_eq!(
-                response.json()["slept"],
-                1.5,
-                "served to its end: {response:?}"
-            );
+            assert_eq!(response.json()["slept"], 1.5, "served to its end: {response:?}");
         }
         let time = wait_for_exit(&mut edge);
-        assert!(
-            time < Duration::from_secs(8),
-            "cut: {cut}: it left after {time:?}"
-        );
+        assert!(time < Duration::from_secs(8), "cut: {cut}: it left after {time:?}");
         for pid in workers {
             assert!(is_gone(pid), "cut: {cut}: worker {pid} is left");
         }
@@ -435,17 +343,11 @@ fn a_stop_before_the_workers_are_ready_leaves_none() {
     );
     std::fs::write(directory.path().join("asgate.yaml"), config).expect("a file");
     let mut edge = Edge::spawn(&["run"], directory.path());
-    let workers = wait_for("a worker", || {
-        Some(edge.children()).filter(|pids| !pids.is_empty())
-    });
+    let workers = wait_for("a worker", || Some(edge.children()).filter(|pids| !pids.is_empty()));
     edge.signal("TERM");
     let begun = Instant::now();
     edge.wait();
-    assert!(
-        begun.elapsed() < Duration::from_secs(8),
-        "it left after {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(8), "it left after {:?}", begun.elapsed());
     for pid in workers {
         assert!(is_gone(pid), "worker {pid} is left");
     }
@@ -461,8 +363,5 @@ fn a_killed_edge_has_no_exit_code() {
     edge.signal("KILL");
     assert_eq!(edge.wait().code(), None, "killed");
     let mut byte = [0];
-    assert!(
-        !matches!(held.stream.read(&mut byte), Ok(1..)),
-        "and its requests are lost"
-    );
+    assert!(!matches!(held.stream.read(&mut byte), Ok(1..)), "and its requests are lost");
 }

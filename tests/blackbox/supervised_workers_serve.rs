@@ -37,10 +37,7 @@ fn who_answers(edge: &Edge, count: usize) -> BTreeSet<u32> {
     let answers = (0..count).map(|number| {
         let response = edge.connect().get("/");
         assert_eq!(response.status, 200, "request {number}: {response:?}");
-        response.json()["pid"]
-            .as_u64()
-            .and_then(|pid| u32::try_from(pid).ok())
-            .expect("a pid")
+        response.json()["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a pid")
     });
     answers.collect()
 }
@@ -56,26 +53,12 @@ fn the_default_transport_is_a_private_unix_socket() {
         let socket = std::fs::metadata(&path).expect("the socket");
         assert!(socket.file_type().is_socket(), "{path} is a socket");
         let directory = Path::new(&path).parent().expect("a directory");
-        let mode = directory
-            .metadata()
-            .expect("the directory")
-            .permissions()
-            .mode();
-        assert_eq!(
-            mode & 0o077,
-            0,
-            "{} is nobody else's: {mode:o}",
-            directory.display()
-        );
+        let mode = directory.metadata().expect("the directory").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is nobody else's: {mode:o}", directory.display());
     }
     for line in edge.wait_for_log(6) {
-        let pid = line["edge.worker_pid"]
-            .as_u64()
-            .and_then(|pid| u32::try_from(pid).ok());
-        assert!(
-            pid.is_some_and(|pid| workers.contains(&pid)),
-            "edge.worker_pid: {line:#}"
-        );
+        let pid = line["edge.worker_pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        assert!(pid.is_some_and(|pid| workers.contains(&pid)), "edge.worker_pid: {line:#}");
         assert_eq!(line["edge.upstream"], "u", "{line:#}");
         assert_eq!(line["edge.attempts"], 1, "{line:#}");
     }
@@ -86,10 +69,7 @@ fn transport_tcp_is_a_port_on_loopback() {
     let edge = edge(&supervised(&sample_app(), "workers: 2, transport: tcp"));
     let workers: BTreeSet<_> = edge.children().into_iter().collect();
     assert_eq!(who_answers(&edge, 6), workers, "both answer");
-    let ports: BTreeSet<_> = workers
-        .iter()
-        .filter_map(|&pid| option(pid, "--port"))
-        .collect();
+    let ports: BTreeSet<_> = workers.iter().filter_map(|&pid| option(pid, "--port")).collect();
     assert_eq!(ports.len(), 2, "a port for each: {ports:?}");
     for &pid in &workers {
         assert_eq!(option(pid, "--uds"), None, "no Unix socket");
@@ -102,17 +82,11 @@ fn transport_tcp_is_a_port_on_loopback() {
 #[test]
 fn an_app_sees_the_client_over_either_transport() {
     for transport in ["auto", "tcp"] {
-        let edge = edge(&supervised(
-            &sample_app(),
-            &format!("transport: {transport}"),
-        ));
+        let edge = edge(&supervised(&sample_app(), &format!("transport: {transport}")));
         let mut client = edge.connect();
         let seen = client.get("/echo").json();
         assert_eq!(seen["client"][0], "127.0.0.1", "{transport}: {seen:#}");
-        assert_eq!(
-            seen["url"], "http://test.example/echo",
-            "{transport}: {seen:#}"
-        );
+        assert_eq!(seen["url"], "http://test.example/echo", "{transport}: {seen:#}");
     }
 }
 
@@ -155,71 +129,42 @@ fn a_command_gets_its_port_its_number_and_its_environment() {
         json!(directory.path())
     ));
     let answers: Vec<_> = (0..4).map(|_| edge.connect().get("/").json()).collect();
-    let numbers: BTreeSet<_> = answers
-        .iter()
-        .map(|answer| answer["worker"].to_string())
-        .collect();
-    let expected = ["\"number 0\"", "\"number 1\""].map(str::to_owned);
-    assert_eq!(
-        numbers,
-        BTreeSet::from(expected),
-        "`{{worker}}` counts from 0"
-    );
-    assert!(
-        answers.iter().all(|answer| answer["of_test"] == "as set"),
-        "{answers:?}"
-    );
+    let numbers: BTreeSet<_> = answers.iter().map(|answer| answer["worker"].to_string()).collect();
+    let expected = ["\"number 1\"", "\"number 2\""].map(str::to_owned);
+    assert_eq!(numbers, BTreeSet::from(expected), "`{{worker}}` counts from 1");
+    assert!(answers.iter().all(|answer| answer["of_test"] == "as set"), "{answers:?}");
 }
 
 #[test]
 fn a_worker_that_dies_is_started_again_and_the_others_go_on() {
     for transport in ["auto", "tcp"] {
-        let edge = edge(&supervised(
-            &sample_app(),
-            &format!("workers: 2, transport: {transport}"),
-        ));
+        let edge = edge(&supervised(&sample_app(), &format!("workers: 2, transport: {transport}")));
         let before = who_answers(&edge, 6);
         let victim = *before.iter().next().expect("a worker");
         signal(victim, "KILL");
-        // From the moment of its death on, and until it is back.
+        // From the moment of its death on, noticed or not, and until it is back. (A request that comes to it while it
+        // dies may be told 502: whether it was acted on nobody can know.)
+        wait_for("its death", || is_gone(victim).then_some(()));
         let mut served = 6;
         wait_for("a new worker to answer", || {
             served += 4;
             let now = who_answers(&edge, 4);
             (now.len() == 2 && !now.contains(&victim)).then_some(())
         });
-        let workers: BTreeSet<_> = edge
-            .children()
-            .into_iter()
-            .filter(|&pid| !is_gone(pid))
-            .collect();
-        assert_eq!(
-            who_answers(&edge, 6),
-            workers,
-            "{transport}: two workers again"
-        );
-        assert!(
-            !workers.contains(&victim),
-            "{transport}: one of them is new"
-        );
+        let workers: BTreeSet<_> =
+            edge.children().into_iter().filter(|&pid| !is_gone(pid)).collect();
+        assert_eq!(who_answers(&edge, 6), workers, "{transport}: two workers again");
+        assert!(!workers.contains(&victim), "{transport}: one of them is new");
         for line in edge.wait_for_log(served + 6) {
             assert_eq!(line["edge.termination"], "ok", "{transport}: {line:#}");
         }
         let metrics = edge.metrics();
-        let restarts = metrics
-            .lines()
-            .find(|line| line.starts_with("asgate_worker_restarts_total{"));
+        let restarts =
+            metrics.lines().find(|line| line.starts_with("asgate_worker_restarts_total{"));
         let restarts = restarts.unwrap_or_else(|| panic!("no restarts in:\n{metrics}"));
-        assert!(
-            restarts.contains("upstream=\"u\"") && restarts.ends_with(" 1"),
-            "{restarts}"
-        );
+        assert!(restarts.contains("upstream=\"u\"") && restarts.ends_with(" 1"), "{restarts}");
         let up = |line: &&str| line.starts_with("asgate_worker_up{") && line.ends_with(" 1");
-        assert_eq!(
-            metrics.lines().filter(up).count(),
-            2,
-            "both are up:\n{metrics}"
-        );
+        assert_eq!(metrics.lines().filter(up).count(), 2, "both are up:\n{metrics}");
     }
 }
 
@@ -243,11 +188,14 @@ fn a_request_on_a_worker_that_dies_is_502() {
         let response = client.get("/");
         match response.status {
             200 => Some(()),
+            // Its death is not noticed yet: nobody listens.
+            502 => None,
             503 => {
-                assert!(response.header("retry-after").is_some(), "{response:?}");
+                let after = response.header("retry-after");
+                assert!(after.is_some(), "{response:?}");
                 None
             }
-            _ => panic!("no worker is 503: {response:?}"),
+            _ => panic!("no worker is 502 or 503: {response:?}"),
         }
     });
 }
@@ -262,9 +210,7 @@ fn what_workers_print_is_wrapped_in_the_log() {
     let raised = wait_for("the traceback in the log", || {
         let lines = edge.lines_of("app");
         let found = |line: &&serde_json::Value| {
-            line["message"]
-                .as_str()
-                .is_some_and(|text| text.contains("RuntimeError: /boom"))
+            line["message"].as_str().is_some_and(|text| text.contains("RuntimeError: /boom"))
         };
         lines.iter().find(found).cloned()
     });
@@ -274,42 +220,27 @@ fn what_workers_print_is_wrapped_in_the_log() {
     for key in ["@timestamp", "log.level", "ecs.version", "edge.worker"] {
         assert!(raised[key].is_string(), "{key}: {raised:#}");
     }
-    let traceback = edge.lines_of("app").iter().any(|line| {
-        line["message"]
-            .as_str()
-            .is_some_and(|text| text.starts_with("Traceback"))
-    });
-    assert!(
-        traceback,
-        "each line of it is one of the log: {:#?}",
-        edge.lines_of("app")
-    );
+    let traceback = edge
+        .lines_of("app")
+        .iter()
+        .any(|line| line["message"].as_str().is_some_and(|text| text.starts_with("Traceback")));
+    assert!(traceback, "each line of it is one of the log: {:#?}", edge.lines_of("app"));
     let marker = "Application startup complete";
-    let started = edge.lines_of("app").iter().any(|line| {
-        line["message"]
-            .as_str()
-            .is_some_and(|text| text.contains(marker))
-    });
-    assert!(
-        started,
-        "from its first line on: {:#?}",
-        edge.lines_of("app")
-    );
+    let started = edge
+        .lines_of("app")
+        .iter()
+        .any(|line| line["message"].as_str().is_some_and(|text| text.contains(marker)));
+    assert!(started, "from its first line on: {:#?}", edge.lines_of("app"));
 }
 
 #[test]
 fn a_killed_edge_leaves_no_worker() {
     for transport in ["auto", "tcp"] {
-        let mut edge = edge(&supervised(
-            &sample_app(),
-            &format!("workers: 2, transport: {transport}"),
-        ));
+        let mut edge =
+            edge(&supervised(&sample_app(), &format!("workers: 2, transport: {transport}")));
         let workers = edge.children();
         assert_eq!(workers.len(), 2, "two workers: {workers:?}");
-        assert!(
-            workers.iter().all(|&pid| !is_gone(pid)),
-            "the control: they are there"
-        );
+        assert!(workers.iter().all(|&pid| !is_gone(pid)), "the control: they are there");
         edge.signal("KILL");
         edge.wait();
         wait_for("the workers to be gone", || {

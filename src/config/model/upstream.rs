@@ -37,7 +37,7 @@ pub struct App {
     pub asgi: Option<String>,
 
     /// The program to start and its arguments, for any server that speaks HTTP/1.1. `{port}` (TCP
-    /// on loopback), `{socket}` (path of a Unix socket) and `{worker}` (number from 0) are filled
+    /// on loopback), `{socket}` (path of a Unix socket) and `{worker}` (number from 1) are filled
     /// in; the command must take its address from `{port}` or `{socket}`. No shell is involved. A
     /// program with a `/` in its name is a path relative to the configuration file; any other is
     /// looked up in `PATH`.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Instant;
 
 use crate::http1::Fault;
 use crate::http1::request::{self, RequestHead};
@@ -50,6 +51,8 @@ pub struct HeadReader {
     /// Bytes of the input that hold no end of a head.
     searched: usize,
     waiting: Waiting,
+    /// When its first byte was there and its last was not.
+    began: Option<Instant>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -124,13 +127,20 @@ impl HeadReader {
         }
     }
 
+    /// When the first byte came; `None` when all came at once.
+    pub fn began(&self) -> Option<Instant> {
+        self.began
+    }
+
     fn arm(&mut self, from: &mut Source<'_>) {
         if from.input.is_empty() && self.waiting == Waiting::Unarmed {
             from.deadline.arm(Some(from.facts.idle_timeout));
             self.waiting = Waiting::ForFirstByte;
         } else if !from.input.is_empty() && self.waiting != Waiting::ForEnd {
             // For the whole head, however many reads it takes.
-            from.deadline.arm(Some(from.facts.header_timeout));
+            let now = Instant::now();
+            self.began = Some(now);
+            from.deadline.arm_at(now.checked_add(from.facts.header_timeout));
             self.waiting = Waiting::ForEnd;
         }
     }

@@ -17,26 +17,15 @@ const MEMORY: usize = 8 << 20;
 
 /// Sends the rest of what [`send_until_held_up`] began.
 fn send_rest(stream: &mut TcpStream, total: usize, sent: usize) {
-    stream
-        .set_write_timeout(Some(PATIENCE))
-        .expect("a write timeout");
-    stream
-        .write_all(&vec![b'x'; total - sent])
-        .expect("the rest is taken");
+    stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
+    stream.write_all(&vec![b'x'; total - sent]).expect("the rest is taken");
 }
 
 /// Resident memory of the edge in bytes.
 fn memory(edge: &Edge) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", edge.pid())).expect("status");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("a size");
-    let kibibytes: usize = line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
     kibibytes * 1024
 }
 
@@ -55,18 +44,11 @@ fn a_client_that_does_not_read_stops_the_worker() {
     let mut client = edge.connect();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let sent = told.recv_timeout(PATIENCE).expect("the worker is held up");
-    assert!(
-        sent < IN_FLIGHT,
-        "the worker could send {sent} bytes to a client that reads none"
-    );
+    assert!(sent < IN_FLIGHT, "the worker could send {sent} bytes to a client that reads none");
     let grown = memory(&edge).saturating_sub(before);
     assert!(grown < MEMORY, "the edge holds {grown} bytes more");
     let response = client.response();
-    assert_eq!(
-        (response.status, response.body.len()),
-        (200, BIG),
-        "all of it, once it reads"
-    );
+    assert_eq!((response.status, response.body.len()), (200, BIG), "all of it, once it reads");
     let line = edge.only_log_line();
     assert_eq!(line["http.response.body.bytes"], BIG, "{line:#}");
     assert_eq!(line["edge.termination"], "ok", "{line:#}");
@@ -78,10 +60,7 @@ fn a_worker_that_does_not_read_stops_the_client() {
     let wait = Mutex::new(wait);
     let stub = Stub::start(move |mut accepted| {
         accepted.request_head();
-        wait.lock()
-            .expect("a lock")
-            .recv_timeout(PATIENCE)
-            .expect("word of the test");
+        wait.lock().expect("a lock").recv_timeout(PATIENCE).expect("word of the test");
         let mut buffer = vec![0; 64 * 1024];
         let mut received = 0;
         // What came with the head is a part of it that `Accepted` holds; the rest is read here.
@@ -97,23 +76,14 @@ fn a_worker_that_does_not_read_stops_the_client() {
     let edge = Edge::before(&[stub.address()], "");
     let before = memory(&edge);
     let mut client = edge.connect();
-    client.send(format!(
-        "POST / HTTP/1.1\r\nHost: a\r\ncontent-length: {BIG}\r\n\r\n"
-    ));
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: {BIG}\r\n\r\n"));
     let sent = send_until_held_up(&mut client.stream, BIG, false);
-    assert!(
-        sent < IN_FLIGHT,
-        "the client could send {sent} bytes to a worker that reads none"
-    );
+    assert!(sent < IN_FLIGHT, "the client could send {sent} bytes to a worker that reads none");
     let grown = memory(&edge).saturating_sub(before);
     assert!(grown < MEMORY, "the edge holds {grown} bytes more");
     proceed.send(()).expect("the worker listens");
     send_rest(&mut client.stream, BIG, sent);
-    assert_eq!(
-        client.response().status,
-        200,
-        "answered, once the worker reads"
-    );
+    assert_eq!(client.response().status, 200, "answered, once the worker reads");
     let line = edge.only_log_line();
     assert_eq!(line["http.request.body.bytes"], BIG, "{line:#}");
 }
@@ -131,11 +101,7 @@ fn nobody_is_held_up_when_both_read() {
     let edge = Edge::before(&[stub.address()], "");
     let response = edge.connect().get("/");
     assert_eq!(response.body.len(), BIG, "all of it");
-    assert_eq!(
-        told.recv_timeout(PATIENCE).expect("a count"),
-        BIG,
-        "without a pause"
-    );
+    assert_eq!(told.recv_timeout(PATIENCE).expect("a count"), BIG, "without a pause");
 }
 
 /// A WebSocket is held up like any other: neither side can fill the edge.
@@ -145,8 +111,7 @@ fn a_websocket_client_that_does_not_read_stops_the_worker() {
     let stub = Stub::start(move |mut accepted| {
         accepted.request();
         accepted.send(PHASES[5].answer);
-        tell.send(send_until_held_up(&mut accepted.stream, BIG, false))
-            .expect("the test listens");
+        tell.send(send_until_held_up(&mut accepted.stream, BIG, false)).expect("the test listens");
         accepted.wait_for_fin();
     });
     let edge = Edge::before(&[stub.address()], "");
@@ -155,10 +120,7 @@ fn a_websocket_client_that_does_not_read_stops_the_worker() {
     client.send(UPGRADE);
     assert_eq!(client.head().expect("a head").0, 101, "upgraded");
     let sent = told.recv_timeout(PATIENCE).expect("the worker is held up");
-    assert!(
-        sent < IN_FLIGHT,
-        "the worker could send {sent} bytes to a client that reads none"
-    );
+    assert!(sent < IN_FLIGHT, "the worker could send {sent} bytes to a client that reads none");
     let grown = memory(&edge).saturating_sub(before);
     assert!(grown < MEMORY, "the edge holds {grown} bytes more");
 }

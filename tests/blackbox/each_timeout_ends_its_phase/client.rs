@@ -23,28 +23,14 @@ fn websocket_idle_ends_the_tunnel() {
     client.send(websocket("/timed/ws"));
     assert_eq!(client.head().expect("a head").0, 101, "upgraded");
     let (_, rest) = client.time_to_end();
-    assert!(
-        rest.is_empty(),
-        "nothing is made up: {:?}",
-        rest.escape_ascii().to_string()
-    );
+    assert!(rest.is_empty(), "nothing is made up: {:?}", rest.escape_ascii().to_string());
     let line = scene.edge.only_log_line();
     assert_eq!(line["edge.termination"], "websocket_idle", "{line:#}");
     assert_eq!(line["http.response.status_code"], 101, "{line:#}");
     let duration = Duration::from_nanos(line["event.duration"].as_u64().expect("a duration"));
-    assert!(
-        (LIMIT - ROUNDING..LIMIT + SLACK).contains(&duration),
-        "near {LIMIT:?}: {duration:?}"
-    );
-    assert!(
-        scene.ended.recv_timeout(PATIENCE).expect("an end"),
-        "the worker gets FIN"
-    );
-    assert_eq!(
-        scene.edge.connect().get("/next").status,
-        200,
-        "the next request"
-    );
+    assert!((LIMIT - ROUNDING..LIMIT + SLACK).contains(&duration), "near {LIMIT:?}: {duration:?}");
+    assert!(scene.ended.recv_timeout(PATIENCE).expect("an end"), "the worker gets FIN");
+    assert_eq!(scene.edge.connect().get("/next").status, 200, "the next request");
     assert_eq!(scene.stub.accepted(), 2, "on a connection of its own");
 }
 
@@ -53,11 +39,7 @@ fn websocket_idle_leaves_a_tunnel_with_traffic_in_one_direction_alone() {
     for direction in ["up", "both"] {
         let scene = Scene::new("websocket_idle: 400ms");
         let mut client = scene.edge.connect();
-        let path = if direction == "up" {
-            "/timed/ws"
-        } else {
-            "/timed/ws-echo"
-        };
+        let path = if direction == "up" { "/timed/ws" } else { "/timed/ws-echo" };
         client.send(websocket(path));
         assert_eq!(client.head().expect("a head").0, 101, "upgraded");
         for number in 0..6 {
@@ -68,45 +50,25 @@ fn websocket_idle_leaves_a_tunnel_with_traffic_in_one_direction_alone() {
             sleep(PACE);
         }
         let (quiet, _) = client.time_to_end();
-        assert!(
-            quiet < LIMIT + SLACK,
-            "{direction}: ended after {quiet:?} of silence"
-        );
+        assert!(quiet < LIMIT + SLACK, "{direction}: ended after {quiet:?} of silence");
         let line = scene.edge.only_log_line();
         let duration = Duration::from_nanos(line["event.duration"].as_u64().expect("a duration"));
-        assert!(
-            duration > 6 * PACE,
-            "{direction}: ended only when idle, {duration:?}: {line:#}"
-        );
-        assert_eq!(
-            line["edge.termination"], "websocket_idle",
-            "{direction}: {line:#}"
-        );
+        assert!(duration > 6 * PACE, "{direction}: ended only when idle, {duration:?}: {line:#}");
+        assert_eq!(line["edge.termination"], "websocket_idle", "{direction}: {line:#}");
     }
 }
 
 #[test]
 fn request_body_is_answered_with_408() {
-    let framings = [
-        "content-length: 9\r\n\r\nhalf",
-        "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
-    ];
+    let framings =
+        ["content-length: 9\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"];
     for framing in framings {
         let scene = Scene::new("request_body: 400ms");
         let mut client = scene.edge.connect();
-        client.send(format!(
-            "POST /timed/upload HTTP/1.1\r\nHost: test.example\r\n{framing}"
-        ));
+        client.send(format!("POST /timed/upload HTTP/1.1\r\nHost: test.example\r\n{framing}"));
         let response = client.response();
-        assert_eq!(
-            (response.status, response.complete),
-            (408, true),
-            "{framing:?}: {response:?}"
-        );
-        assert!(
-            client.rest().is_empty(),
-            "{framing:?}: the client's connection is closed"
-        );
+        assert_eq!((response.status, response.complete), (408, true), "{framing:?}: {response:?}");
+        assert!(client.rest().is_empty(), "{framing:?}: the client's connection is closed");
         scene.expect(&Expected {
             status: 408,
             termination: "client_timeout",
@@ -135,10 +97,7 @@ fn request_body_of_a_client_that_did_not_wait_for_100_continue_has_its_limit_too
          content-length: 9\r\n\r\nhalf",
     );
     let response = client.response();
-    assert_eq!(
-        response.status, 408,
-        "its body has begun and stopped: {response:?}"
-    );
+    assert_eq!(response.status, 408, "its body has begun and stopped: {response:?}");
     scene.expect(&Expected {
         status: 408,
         termination: "client_timeout",
@@ -162,16 +121,8 @@ fn request_body_leaves_an_upload_in_steady_pieces_alone() {
     client.send("0\r\n\r\n");
     assert_eq!(client.response().status, 200, "answered");
     assert!(begun.elapsed() > LIMIT, "it took longer than the limit");
-    assert_eq!(
-        client.get("/").status,
-        200,
-        "the client's connection is kept"
-    );
-    assert_eq!(
-        scene.stub.accepted(),
-        1,
-        "the worker's connection is used again"
-    );
+    assert_eq!(client.get("/").status, 200, "the client's connection is kept");
+    assert_eq!(scene.stub.accepted(), 1, "the worker's connection is used again");
 }
 
 #[test]
@@ -181,11 +132,7 @@ fn client_write_closes_the_connection_of_a_client_that_takes_nothing() {
     client.send("GET /timed/flood HTTP/1.1\r\nHost: test.example\r\n\r\n");
     scene.edge.only_log_line();
     let response = client.response();
-    assert_eq!(
-        (response.status, response.complete),
-        (200, false),
-        "cut short"
-    );
+    assert_eq!((response.status, response.complete), (200, false), "cut short");
     scene.expect(&Expected {
         status: 200,
         termination: "client_timeout",
@@ -206,11 +153,7 @@ fn client_write_leaves_a_client_that_takes_its_bytes_slowly_alone() {
         sleep(PACE);
     }
     assert!(begun.elapsed() > 2 * LIMIT, "it took longer than the limit");
-    assert_eq!(
-        scene.edge.only_log_line()["edge.termination"],
-        "ok",
-        "the word"
-    );
+    assert_eq!(scene.edge.only_log_line()["edge.termination"], "ok", "the word");
 }
 
 #[test]
@@ -246,10 +189,7 @@ fn client_write_holds_on_http2() {
     let mut client = Frames::connect(scene.edge.address());
     client.get(1, "/timed/flood");
     let frames = client.until(RST_STREAM);
-    assert!(
-        frames.iter().all(|frame| frame.kind != GOAWAY),
-        "only the stream ends"
-    );
+    assert!(frames.iter().all(|frame| frame.kind != GOAWAY), "only the stream ends");
     scene.expect(&Expected {
         status: 200,
         termination: "client_timeout",

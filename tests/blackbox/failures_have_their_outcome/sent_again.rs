@@ -15,44 +15,22 @@ fn a_failed_connect_is_tried_again_with_another_worker() {
     let edge = Edge::before(&[dead, stub.address()], "");
     let mut client = edge.connect();
     for number in 0..10 {
-        client.send(if number % 2 == 0 {
-            get("/")
-        } else {
-            post("/", "body")
-        });
+        client.send(if number % 2 == 0 { get("/") } else { post("/", "body") });
         let response = client.response();
-        assert_eq!(
-            (response.status, response.text().as_str()),
-            (200, "ok"),
-            "{response:?}"
-        );
+        assert_eq!((response.status, response.text().as_str()), (200, "ok"), "{response:?}");
     }
     let lines = edge.wait_for_log(10);
-    let retried = lines
-        .iter()
-        .filter(|line| line["edge.attempts"] == 2)
-        .count();
+    let retried = lines.iter().filter(|line| line["edge.attempts"] == 2).count();
     for line in &lines {
         let twice = line["edge.attempts"] == 2;
         let reason = twice.then_some("connect");
         assert_eq!(line["edge.retry_reason"].as_str(), reason, "{line:#}");
         assert_eq!(line["edge.termination"], "ok", "{line:#}");
-        assert_eq!(
-            line["edge.worker"],
-            stub.address().to_string(),
-            "who answered: {line:#}"
-        );
+        assert_eq!(line["edge.worker"], stub.address().to_string(), "who answered: {line:#}");
     }
-    assert!(
-        (1..10).contains(&retried),
-        "the dead one has its turns, and only those: {retried}"
-    );
+    assert!((1..10).contains(&retried), "the dead one has its turns, and only those: {retried}");
     let counted = edge.metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#);
-    assert_eq!(
-        counted.to_string(),
-        retried.to_string(),
-        "asgate_retries_total"
-    );
+    assert_eq!(counted.to_string(), retried.to_string(), "asgate_retries_total");
     let bodies = stub.received(0).matches("\r\n\r\nbody").count();
     assert_eq!(bodies, 5, "each body arrives once: {}", stub.received(0));
 }
@@ -66,10 +44,7 @@ fn attempts_end_with_the_workers() {
     let line = edge.only_log_line();
     expect_line(&line, 502, "upstream_connect", 2, "both dead");
     assert_eq!(line["edge.retry_reason"], "connect", "{line:#}");
-    edge.wait_for_metric(
-        r#"asgate_retries_total{reason="connect",upstream="u"}"#,
-        1.0,
-    );
+    edge.wait_for_metric(r#"asgate_retries_total{reason="connect",upstream="u"}"#, 1.0);
 }
 
 /// How a worker treats the second request on its first connection, and whether its next connection serves.
@@ -127,33 +102,18 @@ fn only_what_cannot_have_been_done_is_sent_again_when_a_kept_connection_was_stal
         let stub = stale_worker(stale);
         let edge = Edge::before(&[stub.address()], "");
         let mut client = edge.connect();
-        assert_eq!(
-            client.get("/first").status,
-            200,
-            "{what}: the first request"
-        );
+        assert_eq!(client.get("/first").status, 200, "{what}: the first request");
         client.send(&request);
         assert_eq!(client.response().status, status, "{what}");
         let line = edge.wait_for_log(2).remove(1);
         expect_line(&line, status, termination, attempts, &what);
         let retried = attempts == 2;
         let reason = retried.then_some("stale");
-        assert_eq!(
-            line["edge.retry_reason"].as_str(),
-            reason,
-            "{what}: {line:#}"
-        );
-        assert_eq!(
-            line["edge.connection_reused"], !retried,
-            "{what}: the last attempt: {line:#}"
-        );
+        assert_eq!(line["edge.retry_reason"].as_str(), reason, "{what}: {line:#}");
+        assert_eq!(line["edge.connection_reused"], !retried, "{what}: the last attempt: {line:#}");
         let series = r#"asgate_retries_total{reason="stale",upstream="u"}"#;
         edge.wait_for_metric(series, if retried { 1.0 } else { 0.0 });
-        assert_eq!(
-            stub.accepted(),
-            attempts as usize,
-            "{what}: connections to the worker"
-        );
+        assert_eq!(stub.accepted(), attempts as usize, "{what}: connections to the worker");
     }
 }
 
@@ -171,11 +131,7 @@ fn a_kept_connection_that_the_worker_has_closed_is_not_used() {
     let edge = Edge::before(&[stub.address()], "");
     let mut client: Client = edge.connect();
     for number in 0..6 {
-        client.send(if number % 2 == 0 {
-            get("/")
-        } else {
-            post("/", "body")
-        });
+        client.send(if number % 2 == 0 { get("/") } else { post("/", "body") });
         assert_eq!(client.response().status, 200, "request {number}");
         closed.recv_timeout(PATIENCE).expect("the worker closes");
     }

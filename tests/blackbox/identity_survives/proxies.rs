@@ -34,22 +34,13 @@ const CHAINS: &str = "
 fn the_chain_of_a_trusted_proxy_is_kept_from_the_client_on() {
     let edge = edge(TRUSTED);
     let mut client = edge.connect();
-    let chains = CHAINS
-        .lines()
-        .filter_map(|row| row.split_once("=>"))
-        .map(|(sent, chain)| {
-            let lines = sent
-                .split('/')
-                .map(|line| format!("X-Forwarded-For: {}\r\n", line.trim()));
-            (lines.collect(), chain.trim())
-        });
+    let chains = CHAINS.lines().filter_map(|row| row.split_once("=>")).map(|(sent, chain)| {
+        let lines = sent.split('/').map(|line| format!("X-Forwarded-For: {}\r\n", line.trim()));
+        (lines.collect(), chain.trim())
+    });
     // Other spellings and other headers are never read.
-    let nothing = [
-        "",
-        "X-Forwarded-For:\r\n",
-        "X_Forwarded_For: 6.6.6.6\r\n",
-        "Forwarded: for=6.6.6.6\r\n",
-    ];
+    let nothing =
+        ["", "X-Forwarded-For:\r\n", "X_Forwarded_For: 6.6.6.6\r\n", "Forwarded: for=6.6.6.6\r\n"];
     let nothing = nothing.map(|lines| (lines.to_owned(), "127.0.0.1"));
     let mut requests = 0;
     for (lines, chain) in chains.chain(nothing) {
@@ -62,11 +53,7 @@ fn the_chain_of_a_trusted_proxy_is_kept_from_the_client_on() {
                 [chain],
                 "one line with {about}: {seen:#}"
             );
-            assert_eq!(
-                seen["client"][0].as_str(),
-                ip,
-                "request.client with {about}: {seen:#}"
-            );
+            assert_eq!(seen["client"][0].as_str(), ip, "request.client with {about}: {seen:#}");
             assert_eq!(names_of_identity(&seen), OWN, "nothing else with {about}");
             requests += 1;
             let line = edge.wait_for_log(requests).remove(requests - 1);
@@ -92,11 +79,7 @@ fn scheme_and_host_are_believed_of_a_trusted_proxy_only() {
         (trusted, "X-Forwarded-Proto: wss\r\n", "https"),
         (trusted, "X-Forwarded-Proto: http\r\n", "http"),
         (trusted, "X-Forwarded-Proto: https, http\r\n", "http"),
-        (
-            trusted,
-            "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n",
-            "http",
-        ),
+        (trusted, "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n", "http"),
         (trusted, "X-Forwarded-Proto: ftp\r\n", "http"),
         (trusted, "X_Forwarded_Proto: https\r\n", "http"),
         (trusted, "Forwarded: proto=https\r\n", "http"),
@@ -106,62 +89,21 @@ fn scheme_and_host_are_believed_of_a_trusted_proxy_only() {
             let mut client = connect_from(peer.into(), edge.address());
             let seen = seen(&mut client, "a.example:8443", &format!("{over}{lines}"));
             let about = format!("{lines:?} from {peer:?} over {transport}");
-            assert_eq!(
-                seen["scheme"], scheme,
-                "request.url.scheme with {about}: {seen:#}"
-            );
-            assert_eq!(
-                seen["url"],
-                format!("{scheme}://a.example:8443/echo/x?y=%2F"),
-                "{about}"
-            );
-            assert_eq!(
-                values(&seen, "x-forwarded-proto"),
-                [scheme],
-                "one token with {about}"
-            );
+            assert_eq!(seen["scheme"], scheme, "request.url.scheme with {about}: {seen:#}");
+            assert_eq!(seen["url"], format!("{scheme}://a.example:8443/echo/x?y=%2F"), "{about}");
+            assert_eq!(values(&seen, "x-forwarded-proto"), [scheme], "one token with {about}");
         }
     }
     let named = "X-Forwarded-Host: Public.Example:444\r\nX-Forwarded-Port: 445\r\nX-Real-IP: 203.0.113.7\r\n";
     for (peer, host, port, real_ip) in [
-        (
-            trusted,
-            "Public.Example:444",
-            "445".to_owned(),
-            &["203.0.113.7"][..],
-        ),
-        (
-            stranger,
-            "a.example",
-            edge.address().port().to_string(),
-            &[],
-        ),
+        (trusted, "Public.Example:444", "445".to_owned(), &["203.0.113.7"][..]),
+        (stranger, "a.example", edge.address().port().to_string(), &[]),
     ] {
-        let seen = seen(
-            &mut connect_from(peer.into(), edge.address()),
-            "a.example",
-            named,
-        );
-        assert_eq!(
-            values(&seen, "x-forwarded-host"),
-            [host],
-            "from {peer:?}: {seen:#}"
-        );
-        assert_eq!(
-            values(&seen, "x-forwarded-port"),
-            [port],
-            "from {peer:?}: {seen:#}"
-        );
-        assert_eq!(
-            values(&seen, "x-real-ip"),
-            real_ip,
-            "from {peer:?}: {seen:#}"
-        );
-        assert_eq!(
-            values(&seen, "host"),
-            ["a.example"],
-            "Host is the client's, from {peer:?}"
-        );
+        let seen = seen(&mut connect_from(peer.into(), edge.address()), "a.example", named);
+        assert_eq!(values(&seen, "x-forwarded-host"), [host], "from {peer:?}: {seen:#}");
+        assert_eq!(values(&seen, "x-forwarded-port"), [port], "from {peer:?}: {seen:#}");
+        assert_eq!(values(&seen, "x-real-ip"), real_ip, "from {peer:?}: {seen:#}");
+        assert_eq!(values(&seen, "host"), ["a.example"], "Host is the client's, from {peer:?}");
     }
 }
 
@@ -171,21 +113,11 @@ fn user_names_are_removed_even_from_a_trusted_proxy() {
     let mut client = edge.connect();
     for forged in FORGED.iter().filter(|line| {
         let folded = line.to_lowercase().replace('_', "-");
-        let removed = [
-            "-user",
-            "forwarded:",
-            "principal",
-            "authtoken",
-            "clientcert",
-        ];
+        let removed = ["-user", "forwarded:", "principal", "authtoken", "clientcert"];
         removed.iter().any(|name| folded.contains(name))
     }) {
         let seen = seen(&mut client, HOST, &format!("{forged}\r\n"));
-        assert_eq!(
-            names_of_identity(&seen),
-            OWN,
-            "with {forged:?} from a trusted peer: {seen:#}"
-        );
+        assert_eq!(names_of_identity(&seen), OWN, "with {forged:?} from a trusted peer: {seen:#}");
     }
 }
 
@@ -210,15 +142,8 @@ fn the_request_id_is_one_for_the_app_the_client_and_the_log() {
     .into_iter()
     .enumerate()
     {
-        let response = answer(
-            &mut connect_from(peer.into(), edge.address()),
-            "a.example",
-            lines,
-        );
-        let id = response
-            .header("x-request-id")
-            .expect("an id for the client")
-            .to_owned();
+        let response = answer(&mut connect_from(peer.into(), edge.address()), "a.example", lines);
+        let id = response.header("x-request-id").expect("an id for the client").to_owned();
         let seen = response.json();
         assert_eq!(
             values(&seen, "x-request-id"),
@@ -226,10 +151,7 @@ fn the_request_id_is_one_for_the_app_the_client_and_the_log() {
             "the app's with {lines:?}: {seen:#}"
         );
         let line = edge.wait_for_log(number + 1).remove(number);
-        assert_eq!(
-            line["http.request.id"], id,
-            "the log's with {lines:?}: {line}"
-        );
+        assert_eq!(line["http.request.id"], id, "the log's with {lines:?}: {line}");
         match expected {
             Some(expected) => assert_eq!(id, expected, "a trusted proxy's id is kept"),
             None => {
@@ -238,10 +160,6 @@ fn the_request_id_is_one_for_the_app_the_client_and_the_log() {
                 ids.push(id);
             }
         }
-        assert_eq!(
-            response.header("server"),
-            Some("uvicorn"),
-            "the app's own, never the edge's"
-        );
+        assert_eq!(response.header("server"), Some("uvicorn"), "the app's own, never the edge's");
     }
 }

@@ -20,11 +20,7 @@ fn the_host_reaches_the_app_as_it_was_sent() {
     ] {
         let seen = seen(&mut client, host, "");
         assert_eq!(values(&seen, "host"), [host], "as it was sent: {seen:#}");
-        assert_eq!(
-            values(&seen, "x-forwarded-host"),
-            [host],
-            "and forwarded: {seen:#}"
-        );
+        assert_eq!(values(&seen, "x-forwarded-host"), [host], "and forwarded: {seen:#}");
         let url = seen["url"].as_str().expect("a URL").to_lowercase();
         let expected = format!("http://{}/echo/x?y=%2f", host.to_lowercase());
         assert_eq!(url, expected, "request.url for {host}");
@@ -33,10 +29,8 @@ fn the_host_reaches_the_app_as_it_was_sent() {
 
 #[test]
 fn an_app_below_a_prefix_builds_the_urls_that_clients_use() {
-    let (bare, rooted) = (
-        supervised(&test_app(), ""),
-        supervised(&test_app(), "root_path: /api/v1"),
-    );
+    let (bare, rooted) =
+        (supervised(&test_app(), ""), supervised(&test_app(), "root_path: /api/v1"));
     let edge = Edge::start(&format!(
         "listeners: [{{ address: \"127.0.0.1:0\" }}]\n{TRUSTED}\n\
          upstreams:\n  bare: {bare}\n  rooted: {rooted}\n\
@@ -61,50 +55,24 @@ fn an_app_below_a_prefix_builds_the_urls_that_clients_use() {
         ] {
             let host = "shop.example:8443";
             let mut connection = edge.connect();
-            connection.send(format!(
-                "GET {sent}/where?q=1 HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
-            ));
+            connection
+                .send(format!("GET {sent}/where?q=1 HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"));
             let response = connection.response();
             assert_eq!(response.status, 200, "{sent}: {}", response.text());
             let seen = response.json();
             let base = format!("{scheme}://{host}{built}");
-            assert_eq!(
-                seen["url"],
-                format!("{base}/where?q=1"),
-                "request.url below {sent:?}"
-            );
-            assert_eq!(
-                seen["base_url"],
-                format!("{base}/"),
-                "request.base_url below {sent:?}"
-            );
-            assert_eq!(
-                seen["url_for"],
-                format!("{base}/items/7/"),
-                "url_for below {sent:?}"
-            );
-            assert_eq!(
-                seen["path"],
-                format!("{path}/where"),
-                "scope path below {sent:?}"
-            );
-            assert_eq!(
-                seen["root_path"], root_path,
-                "scope root_path below {sent:?}"
-            );
+            assert_eq!(seen["url"], format!("{base}/where?q=1"), "request.url below {sent:?}");
+            assert_eq!(seen["base_url"], format!("{base}/"), "request.base_url below {sent:?}");
+            assert_eq!(seen["url_for"], format!("{base}/items/7/"), "url_for below {sent:?}");
+            assert_eq!(seen["path"], format!("{path}/where"), "scope path below {sent:?}");
+            assert_eq!(seen["root_path"], root_path, "scope root_path below {sent:?}");
             assert_eq!(seen["client"], client, "request.client below {sent:?}");
             // FastAPI's own redirect to the spelling with a slash.
-            connection.send(format!(
-                "GET {sent}/items/7 HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
-            ));
+            connection.send(format!("GET {sent}/items/7 HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"));
             let response = connection.response();
             assert_eq!(response.status, 307, "{sent}: {}", response.text());
             let location = format!("{base}/items/7/");
-            assert_eq!(
-                response.header("location"),
-                Some(location.as_str()),
-                "below {sent:?}"
-            );
+            assert_eq!(response.header("location"), Some(location.as_str()), "below {sent:?}");
         }
     }
 }
@@ -127,10 +95,7 @@ asyncio.run(main())
         ));
         let output = run_python(script, &[&edge.address().to_string()]);
         let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        assert_eq!(
-            seen["client"], ip,
-            "websocket.client with {trusted:?}: {seen:#}"
-        );
+        assert_eq!(seen["client"], ip, "websocket.client with {trusted:?}: {seen:#}");
         let url = format!("{scheme}://{}/api/ws/scope", edge.address());
         assert_eq!(seen["url"], url, "websocket.url with {trusted:?}: {seen:#}");
         let names = names_of_identity(&seen);

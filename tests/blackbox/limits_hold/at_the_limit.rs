@@ -18,12 +18,7 @@ struct Case {
 }
 
 fn case(what: &str, route: &'static str, size: usize, request: String, status: u16) -> Case {
-    Case {
-        what: format!("{what} of {size}"),
-        route,
-        request: request.into_bytes(),
-        status,
-    }
+    Case { what: format!("{what} of {size}"), route, request: request.into_bytes(), status }
 }
 
 fn cases() -> Vec<Case> {
@@ -34,62 +29,14 @@ fn cases() -> Vec<Case> {
         let mut put = |what, route, size, build: &dyn Fn(usize) -> String, refused| {
             cases.push(case(what, route, size, build(size), status(refused)));
         };
-        put(
-            "header",
-            "header",
-            near(1024),
-            &|size| head_of("/header", size),
-            431,
-        );
-        put(
-            "default header",
-            "rest",
-            near(65_536),
-            &|size| head_of("/x", size),
-            431,
-        );
-        put(
-            "lines",
-            "headers",
-            near(10),
-            &|count| lines_of("/count", count),
-            431,
-        );
-        put(
-            "default lines",
-            "rest",
-            near(100),
-            &|count| lines_of("/x", count),
-            431,
-        );
-        put(
-            "target",
-            "uri",
-            near(100),
-            &|size| target_of("/uri/", size),
-            414,
-        );
-        put(
-            "default target",
-            "rest",
-            near(8192),
-            &|size| target_of("/x/", size),
-            414,
-        );
-        put(
-            "length",
-            "body",
-            near(1000),
-            &|size| with_length("/body", size),
-            413,
-        );
-        put(
-            "chunks",
-            "body",
-            near(1000),
-            &|size| in_chunks("/body", size),
-            413,
-        );
+        put("header", "header", near(1024), &|size| head_of("/header", size), 431);
+        put("default header", "rest", near(65_536), &|size| head_of("/x", size), 431);
+        put("lines", "headers", near(10), &|count| lines_of("/count", count), 431);
+        put("default lines", "rest", near(100), &|count| lines_of("/x", count), 431);
+        put("target", "uri", near(100), &|size| target_of("/uri/", size), 414);
+        put("default target", "rest", near(8192), &|size| target_of("/x/", size), 414);
+        put("length", "body", near(1000), &|size| with_length("/body", size), 413);
+        put("chunks", "body", near(1000), &|size| in_chunks("/body", size), 413);
         put(
             "length for a fixed answer",
             "fixed",
@@ -105,34 +52,10 @@ fn cases() -> Vec<Case> {
             414,
         );
     }
-    cases.push(case(
-        "length where none is allowed",
-        "nobody",
-        0,
-        with_length("/none", 0),
-        200,
-    ));
-    cases.push(case(
-        "length where none is allowed",
-        "nobody",
-        1,
-        with_length("/none", 1),
-        413,
-    ));
-    cases.push(case(
-        "chunks where none are allowed",
-        "nobody",
-        0,
-        in_chunks("/none", 0),
-        200,
-    ));
-    cases.push(case(
-        "chunks where none are allowed",
-        "nobody",
-        1,
-        in_chunks("/none", 1),
-        413,
-    ));
+    cases.push(case("length where none is allowed", "nobody", 0, with_length("/none", 0), 200));
+    cases.push(case("length where none is allowed", "nobody", 1, with_length("/none", 1), 413));
+    cases.push(case("chunks where none are allowed", "nobody", 0, in_chunks("/none", 0), 200));
+    cases.push(case("chunks where none are allowed", "nobody", 1, in_chunks("/none", 1), 413));
     cases
 }
 
@@ -150,10 +73,7 @@ fn what_is_at_a_limit_is_served_and_what_is_over_it_is_not() {
             continue;
         };
         if response.status != case.status {
-            wrong.push(format!(
-                "{what}: {} instead of {}",
-                response.status, case.status
-            ));
+            wrong.push(format!("{what}: {} instead of {}", response.status, case.status));
         }
         let line = edge.wait_for_log(number + 1).remove(number);
         if let Err(problem) = logged(&line, &response, &case) {
@@ -165,16 +85,9 @@ fn what_is_at_a_limit_is_served_and_what_is_over_it_is_not() {
             wrong.push(format!("{what}: {problem}: {response:?}"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     let total = cases().len() as f64;
-    wait_for("one metric for each", || {
-        (edge.requests_counted() >= total).then_some(())
-    });
+    wait_for("one metric for each", || (edge.requests_counted() >= total).then_some(()));
     assert_eq!(edge.requests_counted(), total, "one metric for each");
     for case in cases().iter().filter(|case| case.status != 200) {
         let metrics = edge.metrics();
@@ -193,10 +106,7 @@ fn logged(line: &Value, response: &Response, case: &Case) -> Result<(), String> 
     for (key, expected) in [
         ("edge.termination", Value::from(termination)),
         ("http.response.status_code", Value::from(case.status)),
-        (
-            "http.request.id",
-            Value::from(response.header("x-request-id")),
-        ),
+        ("http.request.id", Value::from(response.header("x-request-id"))),
     ] {
         if line[key] != expected {
             return Err(format!("{key} is not {expected}"));

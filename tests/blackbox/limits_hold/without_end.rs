@@ -17,11 +17,7 @@ fn a_head_that_does_not_end_is_refused_as_soon_as_it_is_too_large() {
     ] {
         let mut client = edge.connect();
         client.send(start);
-        let piece = if what == "many headers" {
-            "X: y\r\n"
-        } else {
-            "yyyyyy"
-        };
+        let piece = if what == "many headers" { "X: y\r\n" } else { "yyyyyy" };
         // The default limit is 64 KiB; this is more, less than 1 MiB, and has no end.
         client.try_send(piece.repeat(30_000));
         let response = client.response();
@@ -45,10 +41,7 @@ fn a_body_over_its_limit_is_refused_before_the_worker_has_it_whole() {
     let response = client.response();
     assert_eq!(response.status, 413, "{response:?}");
     assert_eq!(response.header("connection"), Some("close"), "{response:?}");
-    assert!(
-        !stub.received_in_all().contains("0\r\n\r\n"),
-        "never as if it were whole"
-    );
+    assert!(!stub.received_in_all().contains("0\r\n\r\n"), "never as if it were whole");
 
     let mut client = edge.connect();
     client.send(
@@ -81,14 +74,6 @@ fn one_connection_more_than_allowed_is_closed_at_once() {
     assert_eq!(clients[0].get("/").status, 200, "those that are there stay");
     clients.pop();
     edge.wait_for_metric(series, 2.0);
-    assert_eq!(
-        edge.connect().get("/").status,
-        200,
-        "one has left: there is room again"
-    );
-    assert_eq!(
-        edge.wait_for_log(5).len(),
-        5,
-        "a refused connection is no request"
-    );
+    assert_eq!(edge.connect().get("/").status, 200, "one has left: there is room again");
+    assert_eq!(edge.wait_for_log(5).len(), 5, "a refused connection is no request");
 }

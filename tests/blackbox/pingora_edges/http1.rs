@@ -24,9 +24,7 @@ fn worker() -> Stub {
                 accepted.stream.set_read_timeout(None).expect("no timeout");
             }
             let length = path.len();
-            accepted.send(format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"
-            ));
+            accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"));
         }
     })
 }
@@ -55,11 +53,7 @@ fn edge_01_idle_and_header_deadlines_hold_after_the_first_request() {
     let begun = Instant::now();
     half.send("GET / HTTP/1.1\r\n");
     assert_eq!(half.response().status, 408, "half a second one");
-    assert!(
-        begun.elapsed() < patience,
-        "refused after {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < patience, "refused after {:?}", begun.elapsed());
 }
 
 #[test]
@@ -78,14 +72,9 @@ fn edge_06_what_the_parser_refuses_is_logged_and_counted() {
         client.send(request);
         assert_eq!(client.response().status, status, "{request:?}");
         let line = edge.wait_for_log(number + 1).remove(number);
-        assert_eq!(
-            line["http.response.status_code"], status,
-            "{request:?}: {line}"
-        );
+        assert_eq!(line["http.response.status_code"], status, "{request:?}: {line}");
     }
-    wait_for("three to be counted", || {
-        (edge.requests_counted() >= 3.0).then_some(())
-    });
+    wait_for("three to be counted", || (edge.requests_counted() >= 3.0).then_some(()));
     edge.wait_for_metric(r#"asgate_terminations_total{reason="bad_request"}"#, 3.0);
 }
 
@@ -104,27 +93,14 @@ fn edge_07_pipelined_requests_are_answered_in_order() {
 
     // The second one comes while the worker is busy with the first, and in two reads.
     client.send(get("/held"));
-    wait_for("the first at the worker", || {
-        stub.received_in_all().contains("/held").then_some(())
-    });
+    wait_for("the first at the worker", || stub.received_in_all().contains("/held").then_some(()));
     let second = get("/second");
     let (start, end) = second.split_at(9);
     client.send(start);
-    assert!(
-        client.is_quiet_for(Duration::from_millis(50)),
-        "the first is still held"
-    );
+    assert!(client.is_quiet_for(Duration::from_millis(50)), "the first is still held");
     client.send(end);
-    assert_eq!(
-        client.response().text(),
-        "/held",
-        "the first is not disturbed"
-    );
-    assert_eq!(
-        client.response().text(),
-        "/second",
-        "and the second is whole"
-    );
+    assert_eq!(client.response().text(), "/held", "the first is not disturbed");
+    assert_eq!(client.response().text(), "/second", "and the second is whole");
 
     client.send(format!(
         "POST /one HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody{}\
@@ -166,10 +142,7 @@ fn edge_07_a_client_that_sends_fin_is_gone() {
         "client_closed",
         "in the middle of its body"
     );
-    assert!(
-        !stub.received_in_all().contains("part\r\n"),
-        "and nothing is made up"
-    );
+    assert!(!stub.received_in_all().contains("part\r\n"), "and nothing is made up");
 }
 
 #[test]
@@ -212,20 +185,12 @@ fn edge_15_the_preface_peek_does_not_hold_short_requests_up() {
         let mut client = edge.connect();
         client.send(request);
         assert_eq!(client.response().status, 200, "{what}");
-        assert!(
-            begun.elapsed() < Duration::from_secs(3),
-            "{what}: after {:?}",
-            begun.elapsed()
-        );
+        assert!(begun.elapsed() < Duration::from_secs(3), "{what}: after {:?}", begun.elapsed());
     }
     // The preface of another version, cut after every byte of what they have in common.
     let mut client = edge.connect();
     client.send("PRI * HTTP/2.0\r\n\r\nXX");
-    assert_eq!(
-        client.response().status,
-        400,
-        "almost a preface is a bad request"
-    );
+    assert_eq!(client.response().status, 400, "almost a preface is a bad request");
 }
 
 #[test]
@@ -254,24 +219,12 @@ fn edge_21_clients_that_leave_are_no_errors() {
     }
     // Frames of HTTP/2 and then nothing.
     leave("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0", true);
-    leave(
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0",
-        false,
-    );
-    wait_for("the lines", || {
-        (edge.access_log().len() >= requests).then_some(())
-    });
-    assert_eq!(
-        edge.connect().get("/control").status,
-        200,
-        "the others are served"
-    );
+    leave("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0", false);
+    wait_for("the lines", || (edge.access_log().len() >= requests).then_some(()));
+    assert_eq!(edge.connect().get("/control").status, 200, "the others are served");
     let stderr = edge.stderr_text();
     for word in ["ERROR", "WARN", "panicked"] {
-        assert!(
-            !stderr.contains(word),
-            "a client that leaves is nothing to report: {stderr}"
-        );
+        assert!(!stderr.contains(word), "a client that leaves is nothing to report: {stderr}");
     }
 }
 
@@ -301,11 +254,7 @@ fn edge_22_early_bytes_on_an_upgrade_do_no_harm() {
         client.send(format!("{upgrade}\r\nearly"));
         let (status, _) = client.head().expect("an answer");
         assert_eq!(status, 101, "the worker agrees");
-        assert_eq!(
-            client.bytes(10),
-            b"helloearly",
-            "nothing is lost either way"
-        );
+        assert_eq!(client.bytes(10), b"helloearly", "nothing is lost either way");
         assert_eq!(client.rest(), b"", "and the end is passed on");
         // With a body: that is no upgrade.
         let mut client = edge.connect();
@@ -313,14 +262,6 @@ fn edge_22_early_bytes_on_an_upgrade_do_no_harm() {
         let _ = client.stream.flush();
         assert_ne!(client.response().status, 101, "an upgrade has no body");
     }
-    assert!(
-        !edge.stderr_text().contains("panicked"),
-        "{}",
-        edge.stderr_text()
-    );
-    assert_eq!(
-        edge.connect().get("/control").text(),
-        "ok",
-        "it still serves"
-    );
+    assert!(!edge.stderr_text().contains("panicked"), "{}", edge.stderr_text());
+    assert_eq!(edge.connect().get("/control").text(), "ok", "it still serves");
 }

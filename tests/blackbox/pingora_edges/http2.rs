@@ -28,32 +28,16 @@ fn edge_02_an_http2_upload_without_a_length_ends_once() {
     let stub = Stub::ok();
     let edge = Edge::before(&[stub.address()], "");
     let answers = http2::run(edge.address(), UPLOADS);
-    assert_eq!(
-        stub.accepted(),
-        1,
-        "no request breaks the connection for the next: {answers}"
-    );
+    assert_eq!(stub.accepted(), 1, "no request breaks the connection for the next: {answers}");
     let received = stub.received(0);
-    assert_eq!(
-        received.matches("POST /upload?n=").count(),
-        20,
-        "{received}"
-    );
+    assert_eq!(received.matches("POST /upload?n=").count(), 20, "{received}");
     assert_eq!(
         received.matches("\r\n5\r\nhello\r\n0\r\n\r\n").count(),
         20,
         "the body, once: {received}"
     );
-    assert_eq!(
-        received.matches("0\r\n\r\n").count(),
-        20,
-        "one end for each: {received}"
-    );
-    assert_eq!(
-        received.matches("x-trailer").count(),
-        0,
-        "trailers end here: {received}"
-    );
+    assert_eq!(received.matches("0\r\n\r\n").count(), 20, "one end for each: {received}");
+    assert_eq!(received.matches("x-trailer").count(), 0, "trailers end here: {received}");
     for answer in answers.as_array().expect("answers") {
         assert_eq!(answer[0], 200, "{answers}");
     }
@@ -68,10 +52,7 @@ fn edge_02_uvicorn_takes_one_http2_upload_after_the_other() {
         for answer in answers.as_array().expect("answers") {
             assert_eq!(answer[0], 200, "{parser}: {answers}");
             let body = answer[1].as_str().unwrap_or_default();
-            assert!(
-                body.contains("\"bytes\":5"),
-                "{parser}: the app read it whole: {body}"
-            );
+            assert!(body.contains("\"bytes\":5"), "{parser}: the app read it whole: {body}");
         }
     }
 }
@@ -124,12 +105,7 @@ tell({
 })
 "#,
     );
-    let of = |what: &str| {
-        (
-            &answers[what][0],
-            answers[what][1].as_str().unwrap_or_default(),
-        )
-    };
+    let of = |what: &str| (&answers[what][0], answers[what][1].as_str().unwrap_or_default());
     for (what, first) in [
         ("plain", "GET /a?b HTTP/1.1\r\n"),
         ("dots", "GET /b HTTP/1.1\r\n"),
@@ -147,10 +123,7 @@ tell({
             1,
             "{what}: one Host: {body}"
         );
-        assert!(
-            !body.contains("\r\nte:") && !body.contains("1.2.3.4"),
-            "{what}: {body}"
-        );
+        assert!(!body.contains("\r\nte:") && !body.contains("1.2.3.4"), "{what}: {body}");
     }
     for what in [
         "no authority",
@@ -173,21 +146,13 @@ tell({
     ] {
         let (status, body) = of(what);
         let refused = status.is_null() || *status == 400 || *status == 405;
-        assert!(
-            refused,
-            "{what} is refused, or its stream reset: {:?}",
-            answers[what]
-        );
+        assert!(refused, "{what} is refused, or its stream reset: {:?}", answers[what]);
         assert!(
             !body.starts_with("GET") && !body.starts_with("POST"),
             "{what}: not by the worker: {body}"
         );
     }
-    assert!(
-        !edge.stderr_text().contains("panicked"),
-        "{}",
-        edge.stderr_text()
-    );
+    assert!(!edge.stderr_text().contains("panicked"), "{}", edge.stderr_text());
 }
 
 #[test]
@@ -222,23 +187,12 @@ tell({"settings": c.settings, "status": answer["status"], "seconds": time.monoto
 "#,
     );
     assert_eq!(answers["status"], 408, "an upload that stalls: {answers}");
-    assert!(
-        answers["seconds"]
-            .as_f64()
-            .is_some_and(|seconds| seconds < 5.0),
-        "in time: {answers}"
-    );
-    assert_eq!(
-        answers["next"], 200,
-        "its connection is not ended with it: {answers}"
-    );
+    assert!(answers["seconds"].as_f64().is_some_and(|seconds| seconds < 5.0), "in time: {answers}");
+    assert_eq!(answers["next"], 200, "its connection is not ended with it: {answers}");
     // SETTINGS_MAX_CONCURRENT_STREAMS and SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113 §6.5.2): unlimited unless said.
     for (what, number, most) in [("streams", "3", 1000), ("header list", "6", 1 << 20)] {
         let limit = answers["settings"][number].as_u64();
-        assert!(
-            limit.is_some_and(|limit| limit <= most),
-            "{what}: {answers}"
-        );
+        assert!(limit.is_some_and(|limit| limit <= most), "{what}: {answers}");
     }
     let line = &edge.wait_for_log(2)[0];
     assert_eq!(line["edge.termination"], "client_timeout", "{line}");
@@ -271,19 +225,9 @@ c.socket.close()
 tell(count)
 "#,
     );
-    assert!(
-        opened.as_u64().is_some_and(|opened| opened > 0),
-        "some were opened: {opened}"
-    );
+    assert!(opened.as_u64().is_some_and(|opened| opened > 0), "some were opened: {opened}");
     edge.wait_for_metric(r#"asgate_requests_in_flight{upstream="u"}"#, 0.0);
-    assert!(
-        !edge.stderr_text().contains("panicked"),
-        "{}",
-        edge.stderr_text()
-    );
-    let answer = http2::run(
-        edge.address(),
-        "tell(c.answer(c.open('GET', '/%00'))['status'])",
-    );
+    assert!(!edge.stderr_text().contains("panicked"), "{}", edge.stderr_text());
+    let answer = http2::run(edge.address(), "tell(c.answer(c.open('GET', '/%00'))['status'])");
     assert_eq!(answer, 400, "it still serves");
 }

@@ -56,10 +56,7 @@ fn edge_05_a_post_does_not_meet_a_connection_that_the_worker_has_closed() {
         closed.recv().expect("the worker has closed");
     }
     for line in edge.wait_for_log(30) {
-        assert_eq!(
-            line["edge.connection_reused"], false,
-            "never sent into a closed one: {line}"
-        );
+        assert_eq!(line["edge.connection_reused"], false, "never sent into a closed one: {line}");
         assert_eq!(line["edge.attempts"], 1, "{line}");
     }
 }
@@ -77,29 +74,15 @@ fn edge_05_a_worker_that_closes_instead_of_answering_is_asked_again_only_where_t
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "over a new connection");
-    assert_eq!(
-        client.get("/").status,
-        200,
-        "over a stale one, then over a new one"
-    );
+    assert_eq!(client.get("/").status, 200, "over a stale one, then over a new one");
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
     let response = client.response();
-    assert_eq!(
-        response.status, 502,
-        "the worker may have begun to act on it: {response:?}"
-    );
+    assert_eq!(response.status, 502, "the worker may have begun to act on it: {response:?}");
     let lines = edge.wait_for_log(3);
-    let told = |number: usize| {
-        (
-            &lines[number]["edge.attempts"],
-            &lines[number]["edge.retry_reason"],
-        )
-    };
+    let told =
+        |number: usize| (&lines[number]["edge.attempts"], &lines[number]["edge.retry_reason"]);
     assert_eq!(told(1), (&2.into(), &"stale".into()), "{lines:#?}");
-    assert_eq!(
-        lines[2]["edge.termination"], "upstream_closed",
-        "{lines:#?}"
-    );
+    assert_eq!(lines[2]["edge.termination"], "upstream_closed", "{lines:#?}");
     let posts = stub.received_in_all().matches("POST / ").count();
     assert_eq!(posts, 1, "a POST is sent once");
 }
@@ -113,11 +96,7 @@ fn edge_09_an_unsolicited_101_opens_no_tunnel() {
     });
     let edge = Edge::before(&[stub.address()], "");
     let mut client = edge.connect();
-    for headers in [
-        "",
-        "Connection: Upgrade\r\nUpgrade: h2c\r\n",
-        "Upgrade: websocket\r\n",
-    ] {
+    for headers in ["", "Connection: Upgrade\r\nUpgrade: h2c\r\n", "Upgrade: websocket\r\n"] {
         client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{headers}\r\n"));
         let response = client.response();
         assert_eq!(response.status, 502, "{headers:?}: {response:?}");

@@ -23,12 +23,8 @@ fn edge(stub: &Stub) -> Edge {
     ))
 }
 
-const ANSWERS: [(&str, u16); 4] = [
-    ("/fixed", 200),
-    ("/moved", 308),
-    ("/nowhere", 404),
-    ("/dead", 502),
-];
+const ANSWERS: [(&str, u16); 4] =
+    [("/fixed", 200), ("/moved", 308), ("/nowhere", 404), ("/dead", 502)];
 
 #[test]
 fn a_body_that_nobody_reads_is_not_the_next_request() {
@@ -36,10 +32,7 @@ fn a_body_that_nobody_reads_is_not_the_next_request() {
     let edge = edge(&stub);
     let framed = [
         format!("Content-Length: {}\r\n\r\n{BODY}", BODY.len()),
-        format!(
-            "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{BODY}\r\n0\r\n\r\n",
-            BODY.len()
-        ),
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{BODY}\r\n0\r\n\r\n", BODY.len()),
     ];
     for (path, status) in ANSWERS {
         for framed in &framed {
@@ -72,19 +65,9 @@ fn a_body_that_nobody_reads_is_not_the_next_request() {
         }
     }
     let received = stub.received_in_all();
-    assert!(
-        !received.contains("/smuggled"),
-        "a body was taken for a request: {received}"
-    );
-    let smuggled = edge
-        .access_log()
-        .iter()
-        .any(|line| line["url.path"] == "/smuggled");
-    assert!(
-        !smuggled,
-        "a body was logged as a request: {:#?}",
-        edge.access_log()
-    );
+    assert!(!received.contains("/smuggled"), "a body was taken for a request: {received}");
+    let smuggled = edge.access_log().iter().any(|line| line["url.path"] == "/smuggled");
+    assert!(!smuggled, "a body was logged as a request: {:#?}", edge.access_log());
     assert_eq!(
         edge.connect().get("/smuggled").status,
         200,
@@ -102,10 +85,6 @@ fn head_is_answered_without_a_body() {
         let response = client.response_to("HEAD");
         assert_eq!(response.status, status, "{path}: {response:?}");
         let next = client.get("/next");
-        assert_eq!(
-            (next.status, next.text().as_str()),
-            (200, "ok"),
-            "after HEAD {path}"
-        );
+        assert_eq!((next.status, next.text().as_str()), (200, "ok"), "after HEAD {path}");
     }
 }

@@ -15,31 +15,17 @@ fn chunks_are_written_anew() {
         ("plain", "5\r\nhello\r\n0\r\n\r\n"),
         ("extensions", "5;a=b;c=\"d\"\r\nhello\r\n0;e\r\n\r\n"),
         ("leading zeros", "00005\r\nhello\r\n000\r\n\r\n"),
-        (
-            "trailers",
-            "5\r\nhello\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\nContent-Length: 9\r\n\r\n",
-        ),
+        ("trailers", "5\r\nhello\r\n0\r\nX-Forwarded-For: 1.2.3.4\r\nContent-Length: 9\r\n\r\n"),
     ] {
         client.send(format!(
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
         ));
         let response = client.response();
         assert_eq!(response.status, 200, "{what}: {response:?}");
-        let (_, got) = response
-            .text()
-            .split_once("\r\n\r\n")
-            .map(own)
-            .expect("a head and a body");
-        assert_eq!(
-            got, "5\r\nhello\r\n0\r\n\r\n",
-            "{what}: nothing but the body"
-        );
+        let (_, got) = response.text().split_once("\r\n\r\n").map(own).expect("a head and a body");
+        assert_eq!(got, "5\r\nhello\r\n0\r\n\r\n", "{what}: nothing but the body");
     }
-    assert_eq!(
-        stub.accepted(),
-        1,
-        "nothing is left over: the worker's connection stays good"
-    );
+    assert_eq!(stub.accepted(), 1, "nothing is left over: the worker's connection stays good");
 }
 
 fn own((head, body): (&str, &str)) -> (String, String) {
@@ -59,10 +45,7 @@ const BROKEN_CHUNKS: &[(&str, &str)] = &[
     ("a space before the size", " 5\r\nhello\r\n0\r\n\r\n"),
     ("a size in two words", "5 5\r\nhello\r\n0\r\n\r\n"),
     ("a size too small", "4\r\nhello\r\n0\r\n\r\n"),
-    (
-        "a size beyond 64 bits",
-        "10000000000000005\r\nhello\r\n0\r\n\r\n",
-    ),
+    ("a size beyond 64 bits", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
     ("a bare CR in an extension", "5;a\rb\r\nhello\r\n0\r\n\r\n"),
     ("a bare LF in an extension", "5;a\nhello\r\n0\r\n\r\n"),
     ("a bare LF after a trailer", "5\r\nhello\r\n0\r\nX: y\n\r\n"),
@@ -78,10 +61,7 @@ fn broken_chunks_end_the_request_at_both_sides() {
         let head = format!("POST {name}HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         let mut client = edge.connect();
         client.try_send(format!("{head}{body}{SMUGGLED}"));
-        match client
-            .try_response_to("POST")
-            .map(|response| response.status)
-        {
+        match client.try_response_to("POST").map(|response| response.status) {
             Some(400) => {
                 let rest = client.rest();
                 if !rest.is_empty() {
@@ -96,12 +76,7 @@ fn broken_chunks_end_the_request_at_both_sides() {
             wrong.push(format!("{what}: as if whole at the worker: {received:?}"));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     let lines = edge.wait_for_log(BROKEN_CHUNKS.len());
     for line in lines {
         assert_eq!(line["edge.termination"], "bad_request", "{line}");
@@ -124,20 +99,10 @@ fn chunks_that_break_after_the_worker_answered_are_not_the_next_request() {
     let mut client = edge.connect();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
     let response = client.response();
-    assert_eq!(
-        response.status, 200,
-        "answered before the upload is over: {response:?}"
-    );
+    assert_eq!(response.status, 200, "answered before the upload is over: {response:?}");
     client.try_send(format!("lo\r\nxyz\r\n{SMUGGLED}"));
     let rest = client.rest();
-    assert!(
-        !rest.starts_with(b"HTTP/1.1 200"),
-        "no second answer: {}",
-        rest.escape_ascii()
-    );
+    assert!(!rest.starts_with(b"HTTP/1.1 200"), "no second answer: {}", rest.escape_ascii());
     let received = stub.received_in_all();
-    assert!(
-        !received.contains("/smuggled"),
-        "nothing was smuggled: {received:?}"
-    );
+    assert!(!received.contains("/smuggled"), "nothing was smuggled: {received:?}");
 }

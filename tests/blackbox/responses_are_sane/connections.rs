@@ -8,16 +8,8 @@ use crate::support::stub::Stub;
 use super::{After, before, check};
 
 const BROKEN: &[(&str, &[u8], After)] = &[
-    (
-        "short of its length",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart",
-        After::Close,
-    ),
-    (
-        "reset before its length",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart",
-        After::Reset,
-    ),
+    ("short of its length", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart", After::Close),
+    ("reset before its length", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart", After::Reset),
     (
         "no last chunk",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n",
@@ -38,11 +30,7 @@ const BROKEN: &[(&str, &[u8], After)] = &[
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npart\r\n\r\n\r\n",
         After::Keep,
     ),
-    (
-        "reset instead of an end",
-        b"HTTP/1.1 200 OK\r\n\r\npart",
-        After::Reset,
-    ),
+    ("reset instead of an end", b"HTTP/1.1 200 OK\r\n\r\npart", After::Reset),
 ];
 
 #[test]
@@ -62,20 +50,14 @@ fn a_response_that_breaks_off_is_never_completed() {
         }
         let line = edge.wait_for_log(number + 1).remove(number);
         let termination = line["edge.termination"].as_str().unwrap_or_default();
-        assert!(
-            ["upstream_closed", "upstream_invalid"].contains(&termination),
-            "{what}: {line}"
-        );
+        assert!(["upstream_closed", "upstream_invalid"].contains(&termination), "{what}: {line}");
         if line["http.response.status_code"] == 200 {
             assert_eq!(line["edge.response_aborted"], true, "{what}: {line}");
         }
     }
     let series = r#"asgate_upstream_connections{state="active",upstream="u""#;
     assert!(
-        !edge
-            .metrics()
-            .lines()
-            .any(|line| line.starts_with(series) && !line.ends_with(" 0")),
+        !edge.metrics().lines().any(|line| line.starts_with(series) && !line.ends_with(" 0")),
         "none is left open"
     );
 }
@@ -95,11 +77,7 @@ fn a_response_to_http_1_0_that_breaks_off_is_a_reset() {
                 Err(error) => break Err(error.kind()),
             }
         };
-        assert_eq!(
-            ended,
-            Err(std::io::ErrorKind::ConnectionReset),
-            "answer {number}"
-        );
+        assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset), "answer {number}");
     }
 }
 
@@ -116,10 +94,8 @@ fn what_a_worker_sends_too_much_reaches_nobody() {
     ];
     let stub = Stub::start(|mut accepted| {
         while let Some(request) = accepted.request() {
-            let number = request
-                .split(['/', ' '])
-                .nth(2)
-                .and_then(|text| text.parse::<usize>().ok());
+            let number =
+                request.split(['/', ' ']).nth(2).and_then(|text| text.parse::<usize>().ok());
             match number.and_then(|number| EXTRA.get(number)) {
                 Some(answer) => accepted.send(format!("{answer}{FORGED}")),
                 None => accepted.send("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ncontrol"),
@@ -133,17 +109,10 @@ fn what_a_worker_sends_too_much_reaches_nobody() {
         client.send(format!("{method} /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
         let response = client.response_to(method);
         check(answer, &response);
-        assert!(
-            !response.text().contains("forged"),
-            "{answer:?}: {response:?}"
-        );
+        assert!(!response.text().contains("forged"), "{answer:?}: {response:?}");
         assert_eq!(client.get("/control").text(), "control", "after {answer:?}");
         let other = edge.connect().get("/control");
-        assert_eq!(
-            other.text(),
-            "control",
-            "for another client after {answer:?}"
-        );
+        assert_eq!(other.text(), "control", "for another client after {answer:?}");
     }
 }
 
@@ -154,9 +123,7 @@ fn what_a_worker_sends_unasked_reaches_nobody() {
     let stub = Stub::start(move |mut accepted| {
         while accepted.request().is_some() {
             let number = accepted.number;
-            accepted.send(format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}"
-            ));
+            accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}"));
             if number == 0 {
                 // Some other time: the edge has the connection in its pool by now, or will have.
                 std::thread::sleep(Duration::from_millis(100));
@@ -169,11 +136,7 @@ fn what_a_worker_sends_unasked_reaches_nobody() {
     let mut client = edge.connect();
     assert_eq!(client.get("/").text(), "0", "the first connection");
     told.recv().expect("it has sent more");
-    assert_eq!(
-        client.get("/").text(),
-        "1",
-        "another connection, and its own answer"
-    );
+    assert_eq!(client.get("/").text(), "1", "another connection, and its own answer");
 }
 
 #[test]
@@ -182,20 +145,15 @@ fn an_answer_before_the_upload_is_over_arrives() {
         while let Some(head) = accepted.request_head() {
             let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
             let length = path.len();
-            accepted.send(format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"
-            ));
+            accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{path}"));
         }
     });
     let edge = Edge::before(&[stub.address()], "");
-    for (number, framing) in ["Content-Length: 1000000", "Transfer-Encoding: chunked"]
-        .iter()
-        .enumerate()
+    for (number, framing) in
+        ["Content-Length: 1000000", "Transfer-Encoding: chunked"].iter().enumerate()
     {
         let mut client = edge.connect();
-        client.send(format!(
-            "POST /early-{number} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"
-        ));
+        client.send(format!("POST /early-{number} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
         client.send("5\r\nhello\r\n");
         let response = client.response();
         assert_eq!(
@@ -215,25 +173,16 @@ fn an_answer_before_the_upload_is_over_arrives() {
         drop(client);
     }
     let lines = edge.wait_for_log(4);
-    let paths: Vec<_> = lines
-        .iter()
-        .map(|line| line["url.path"].as_str().unwrap_or_default())
-        .collect();
-    assert_eq!(
-        paths,
-        ["/early-0", "/next", "/early-1", "/next"],
-        "nothing else was a request"
-    );
+    let paths: Vec<_> =
+        lines.iter().map(|line| line["url.path"].as_str().unwrap_or_default()).collect();
+    assert_eq!(paths, ["/early-0", "/next", "/early-1", "/next"], "nothing else was a request");
 }
 
 #[test]
 fn one_hundred_continue_is_the_workers_to_say() {
     let stub = Stub::start(|mut accepted| {
         while let Some(head) = accepted.request_head() {
-            assert!(
-                head.contains("\r\nexpect: 100-continue\r\n"),
-                "it is asked: {head}"
-            );
+            assert!(head.contains("\r\nexpect: 100-continue\r\n"), "it is asked: {head}");
             if head.starts_with("POST /refused") {
                 accepted.send("HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n");
                 continue;
@@ -254,18 +203,10 @@ fn one_hundred_continue_is_the_workers_to_say() {
     };
     let mut client = edge.connect();
     client.send(head("/wanted"));
-    assert_eq!(
-        client.response().status,
-        100,
-        "before any of the body is sent"
-    );
+    assert_eq!(client.response().status, 100, "before any of the body is sent");
     client.send("hello");
     let response = client.response();
-    assert_eq!(
-        (response.status, response.text().as_str()),
-        (200, "hello"),
-        "{response:?}"
-    );
+    assert_eq!((response.status, response.text().as_str()), (200, "hello"), "{response:?}");
 
     assert_eq!(
         response.header("connection"),
@@ -280,11 +221,7 @@ fn one_hundred_continue_is_the_workers_to_say() {
     if response.status == 100 {
         response = client.response();
     }
-    assert_eq!(
-        (response.status, response.text().as_str()),
-        (200, "hello"),
-        "{response:?}"
-    );
+    assert_eq!((response.status, response.text().as_str()), (200, "hello"), "{response:?}");
 
     let mut client = edge.connect();
     client.send(head("/refused"));
@@ -294,16 +231,7 @@ fn one_hundred_continue_is_the_workers_to_say() {
     client.try_send("hello");
     client.try_send("GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let rest = client.rest();
-    assert!(
-        rest.is_empty() || rest.starts_with(b"HTTP/1.1 "),
-        "{}",
-        rest.escape_ascii()
-    );
+    assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 "), "{}", rest.escape_ascii());
     let lines = edge.wait_for_log(edge.access_log().len().max(3));
-    assert!(
-        lines
-            .iter()
-            .all(|line| line["http.request.method"] != "helloGET"),
-        "{lines:#?}"
-    );
+    assert!(lines.iter().all(|line| line["http.request.method"] != "helloGET"), "{lines:#?}");
 }

@@ -56,28 +56,16 @@ fn answers_that_are_no_http_are_a_502() {
         }
         assert_eq!(response.status, 502, "{what}: {response:?}");
         check(what, &response);
-        assert_eq!(
-            response.header("content-type"),
-            Some("application/problem+json"),
-            "{what}"
-        );
+        assert_eq!(response.header("content-type"), Some("application/problem+json"), "{what}");
         let line = edge.wait_for_log(number + 1).remove(number);
         assert_eq!(line["edge.termination"], *termination, "{what}: {line}");
         assert_eq!(
             line["edge.attempts"], 1,
             "{what}: a fresh connection is no reason to retry: {line}"
         );
-        assert_eq!(
-            stub.accepted(),
-            number + 1,
-            "{what}: the connection is not used again"
-        );
+        assert_eq!(stub.accepted(), number + 1, "{what}: the connection is not used again");
     }
-    assert_eq!(
-        client.get("/control").text(),
-        "control",
-        "a clean answer is passed on"
-    );
+    assert_eq!(client.get("/control").text(), "control", "a clean answer is passed on");
 }
 
 #[test]
@@ -85,11 +73,7 @@ fn a_head_without_end_is_a_502_and_fills_no_memory() {
     let stub = Stub::start(|mut accepted| {
         while let Some(request) = accepted.request() {
             accepted.send("HTTP/1.1 200 OK\r\n");
-            let line = if request.contains(" /lines ") {
-                "x: y\r\n"
-            } else {
-                "yyyyyy"
-            };
+            let line = if request.contains(" /lines ") { "x: y\r\n" } else { "yyyyyy" };
             if line == "yyyyyy" {
                 accepted.send("x: ");
             }

@@ -148,28 +148,15 @@ fn answers_are_passed_on_in_one_form() {
             wrong.push(format!("{}: {problem}", row.what));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     for line in edge.access_log() {
-        assert_eq!(
-            line["edge.termination"], "ok",
-            "the app's answer is the app's: {line}"
-        );
+        assert_eq!(line["edge.termination"], "ok", "the app's answer is the app's: {line}");
     }
 }
 
 fn relayed(client: &mut Client, number: usize, row: &Row) -> Result<(), String> {
-    client.send(format!(
-        "{} /{number} {}\r\nHost: a\r\n\r\n",
-        row.method, row.version
-    ));
-    let response = client
-        .try_response_to(row.method)
-        .ok_or("closed without an answer")?;
+    client.send(format!("{} /{number} {}\r\nHost: a\r\n\r\n", row.method, row.version));
+    let response = client.try_response_to(row.method).ok_or("closed without an answer")?;
     if (response.status, response.text().as_str(), response.complete)
         != (row.status, row.body, true)
     {
@@ -181,32 +168,20 @@ fn relayed(client: &mut Client, number: usize, row: &Row) -> Result<(), String> 
         return Err("the worker's request id".to_owned());
     }
     for (name, value) in row.with {
-        if response
-            .header(name)
-            .is_none_or(|found| !found.eq_ignore_ascii_case(value))
-        {
+        if response.header(name).is_none_or(|found| !found.eq_ignore_ascii_case(value)) {
             return Err(format!("not {name}: {value} in {:?}", response.headers));
         }
     }
-    if let Some(name) = row
-        .without
-        .iter()
-        .find(|name| response.header(name).is_some())
-    {
+    if let Some(name) = row.without.iter().find(|name| response.header(name).is_some()) {
         return Err(format!("{name} in {:?}", response.headers));
     }
     if row.version == "HTTP/1.0" {
         let rest = client.rest();
-        return rest
-            .is_empty()
-            .then_some(())
-            .ok_or(format!("and then {}", rest.escape_ascii()));
+        return rest.is_empty().then_some(()).ok_or(format!("and then {}", rest.escape_ascii()));
     }
     // The connection is where the client thinks it is.
     let next = client.get("/control").text();
-    (next == "control")
-        .then_some(())
-        .ok_or(format!("and then {next:?}"))
+    (next == "control").then_some(()).ok_or(format!("and then {next:?}"))
 }
 
 #[test]
@@ -217,11 +192,7 @@ fn informational_responses_are_passed_on_to_http_1_1() {
     let mut client = edge.connect();
     client.send("GET /0 HTTP/1.1\r\nHost: a\r\n\r\n");
     let hints = client.response();
-    assert_eq!(
-        (hints.status, hints.header("link")),
-        (103, Some("</a.css>")),
-        "{hints:?}"
-    );
+    assert_eq!((hints.status, hints.header("link")), (103, Some("</a.css>")), "{hints:?}");
     assert_eq!(hints.header("keep-alive"), None, "hop by hop: {hints:?}");
     assert_eq!(client.response().status, 102, "the second one");
     let last = client.response();
@@ -231,11 +202,7 @@ fn informational_responses_are_passed_on_to_http_1_1() {
     let mut client = edge.connect();
     client.send("GET /0 HTTP/1.0\r\nHost: a\r\n\r\n");
     let only = client.response();
-    assert_eq!(
-        (only.status, only.text().as_str()),
-        (200, "ok"),
-        "HTTP/1.0 has no 1xx: {only:?}"
-    );
+    assert_eq!((only.status, only.text().as_str()), (200, "ok"), "HTTP/1.0 has no 1xx: {only:?}");
     assert_eq!(
         edge.wait_for_log(2)[0]["http.response.status_code"],
         200,

@@ -88,10 +88,6 @@ impl Edge {
         self.addresses[0]
     }
 
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
-    }
-
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -169,10 +165,6 @@ impl Edge {
         });
     }
 
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin.expect("an admin address")
-    }
-
     /// All it wrote to stderr so far.
     pub fn stderr_text(&self) -> String {
         self.stderr.lock().expect("stderr").join("\n")
@@ -235,11 +227,13 @@ pub fn config(servers: &[SocketAddr], routes: &str) -> String {
     )
 }
 
-/// Whether a process has ended, reaped or not.
+/// Whether a process has ended with all of its threads, reaped or not: nothing of it is open any more.
 pub fn is_gone(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name in parentheses comes the state.
-    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']))
+    // After the name in parentheses comes the state, of the first thread.
+    let ended = stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with(['Z', 'X']));
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    ended && threads <= 1
 }
 
 /// Sends a signal to a process.
