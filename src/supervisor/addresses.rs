@@ -15,8 +15,11 @@ use super::command::Reach;
 use super::{WorkerId, platform};
 use crate::config::Address;
 
-/// How many ports the system may offer that are handed out already before we give up.
+/// How many ports are tried that turn out to be taken before we give up.
 const PORT_ATTEMPTS: usize = 64;
+/// Where worker ports begin, and how many there are: below 32768, where Linux begins to give ports away (Windows: 49152).
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
 
 /// No address for a worker.
 #[derive(Debug, Error)]
@@ -59,20 +62,21 @@ pub(super) struct PrivateDirectory(PathBuf);
 // === impl Ports ===
 
 impl Ports {
-    /// A port that is free now and not handed out to another worker.
+    /// A port that is free now and not handed out to another worker. It is drawn from below the ports that systems
+    /// give to connections and to whoever asks for any port, so that none of those takes it before the worker does.
     fn take(&self) -> io::Result<u16> {
         let mut taken = self.0.lock();
-        // Kept open while searching, so that the system offers another one.
-        let mut refused = Vec::new();
-        while refused.len() < PORT_ATTEMPTS {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-            let port = listener.local_addr()?.port();
-            if taken.insert(port) {
-                return Ok(port);
+        let mut last = io::ErrorKind::AddrInUse.into();
+        for _ in 0..PORT_ATTEMPTS {
+            let offset = Uuid::now_v7().as_u128() % u128::from(PORTS);
+            let port = FIRST_PORT + u16::try_from(offset).unwrap_or_default();
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+                Ok(_) if taken.insert(port) => return Ok(port),
+                Ok(_) => {}
+                Err(error) => last = error,
             }
-            refused.push(listener);
         }
-        Err(io::ErrorKind::AddrInUse.into())
+        Err(last)
     }
 
     fn give_back(&self, port: u16) {

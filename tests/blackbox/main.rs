@@ -1,4 +1,7 @@
 //! Black-box tests: the real program, real sockets, real Uvicorn. One file per promise.
+//!
+//! They use signals, `/proc` and Unix sockets, so they run on Linux only.
+#![cfg(unix)]
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -99,8 +99,12 @@ pub fn run_python(script: &str, arguments: &[&str]) -> Output {
     output
 }
 
-/// An address that nobody listens on right now.
+/// An address that nobody listens on, and that the system gives to nobody who asks for any port: those are above 32767.
 pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address")
+    let start = std::process::id().wrapping_mul(7919);
+    (start..)
+        .filter_map(|candidate| u16::try_from(10_000 + candidate % 10_000).ok())
+        .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+        .find(|address| TcpListener::bind(address).is_ok())
+        .expect("a free port")
 }
