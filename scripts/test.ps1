@@ -15,7 +15,7 @@ function Invoke-Step([string] $Name, [string[]] $Cargo) {
 if (-not $Filter) {
     Invoke-Step 'format' @('fmt', '--check')
     Invoke-Step 'clippy' @('clippy', '--locked', '--all-targets', '--', '-D', 'warnings')
-    $env:RUSTDOCFLAGS = '-D warnings'
+    $env:RUSTDOCFLAGS = '-D warnings -A rustdoc::private-intra-doc-links'
     Invoke-Step 'documentation' @('doc', '--locked', '--no-deps', '--document-private-items')
     $env:RUSTDOCFLAGS = $null
     Invoke-Step 'examples in the documentation' @('test', '--locked', '--doc')

@@ -2,7 +2,7 @@
 //!
 //! Pure: no I/O, no clock, nothing of the HTTP engine. The order of use for one request is
 //! [`path::split`] → [`path::canonical`] and [`path::query`] → [`host::parse`] → [`Table::find`] →
-//! [`rewrite`] or [`redirect::location`]. What [`path::canonical`] returns is both what is matched
+//! [`rewrite()`] or [`redirect::location`]. What [`path::canonical`] returns is both what is matched
 //! and what is forwarded, so the app cannot see another path than the one that chose the route.
 
 mod conditions;

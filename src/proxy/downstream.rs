@@ -127,7 +127,7 @@ impl Downstream {
     /// Sets the one `Host`.
     ///
     /// # Errors
-    /// [`Cause::BadRequest(BadRequest::Host)`] when it is no header value.
+    /// [`BadRequest::Host`] when it is no header value.
     pub fn set_host(&mut self, host: &str) -> Result<(), Cause> {
         let host = HeaderValue::from_str(host).map_err(|_| Cause::BadRequest(BadRequest::Host))?;
         let request = self.session.req_header_mut();

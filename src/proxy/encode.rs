@@ -26,7 +26,7 @@ pub struct Target<'a> {
 /// the edge says of the client.
 ///
 /// # Errors
-/// [`Cause::BadRequest(BadRequest::Header)`] when `Connection` takes away what is not the connection's.
+/// [`BadRequest::Header`] when `Connection` takes away what is not the connection's.
 pub fn request_head(
     request: &Request,
     headers: &HeaderMap,
