@@ -36,7 +36,8 @@ const REQUESTS: [(&str, &str, &str, u16); 34] = [
     ("GET", "/status/200", "", 200),
     ("GET", "/status/204", "", 204),
     ("GET", "/status/304", "", 304),
-    ("POST", "/status/404", "x", 404),
+    // Without a body: curl gives an upload up when it is refused before all of it is sent, which is its own race.
+    ("POST", "/status/404", "", 404),
     ("HEAD", "/status/500", "", 500),
     ("GET", "/status/503", "", 503),
     ("GET", "/status/599", "", 599),
