@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{self, App, Config, Server};
 use crate::supervisor::{Change, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor};
@@ -15,6 +17,8 @@ use crate::upstream::{Identity, Upstream, Worker};
 pub struct Workers {
     supervisors: Vec<Supervisor>,
     followers: Vec<JoinHandle<()>>,
+    /// Those that the supervisors' workers join.
+    upstreams: Vec<Arc<Upstream>>,
 }
 
 impl Workers {
@@ -28,7 +32,8 @@ impl Workers {
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self, StartError> {
         let ports = Ports::default();
-        let mut workers = Self { supervisors: Vec::new(), followers: Vec::new() };
+        let mut workers =
+            Self { supervisors: Vec::new(), followers: Vec::new(), upstreams: Vec::new() };
         for (upstream, settings) in upstreams.iter().zip(&config.upstreams) {
             match &settings.workers {
                 config::Workers::Fixed(servers) => join_fixed(upstream, servers, telemetry),
@@ -51,6 +56,7 @@ impl Workers {
         let output = Arc::new(Output(Arc::clone(telemetry)));
         let supervisor = Supervisor::start(upstream.name(), app, ports, changes, output)?;
         self.supervisors.push(supervisor);
+        self.upstreams.push(Arc::clone(upstream));
         let follow = follow(Arc::clone(upstream), Arc::clone(telemetry), changed);
         self.followers.push(tokio::spawn(follow));
         Ok(())
@@ -64,6 +70,14 @@ impl Workers {
         for supervisor in &mut self.supervisors {
             supervisor.ready().await?;
         }
+        // The news of it reaches the rotation by another way, and a request must not come in between. A worker that
+        // died meanwhile is not waited for.
+        let joined = async {
+            while self.upstreams.iter().any(|upstream| upstream.workers().is_empty()) {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let _ = timeout(Duration::from_secs(1), joined).await;
         Ok(())
     }
 
