@@ -34,7 +34,7 @@ pub enum Line {
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// Before a route is known, which has timeouts of its own.
-const DEFAULT_PATIENCE: Patience = Patience { each: Some(Duration::from_secs(60)), total: None };
+const DEFAULT_PATIENCE: Patience = Patience { each: Some(super::PATIENCE), total: None };
 
 /// One request's client.
 pub struct Downstream {
