@@ -1,6 +1,10 @@
 //! The command line: words in, one call, an exit code out.
 
+mod admin_client;
+mod operations;
 mod serve;
+mod table;
+mod target;
 
 use std::io::Write as _;
 use std::num::NonZeroU16;
@@ -11,6 +15,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Address, Config, LoadError, Workers};
 use crate::edge::Edge;
+use crate::supervisor;
+use operations::{Restart, Status};
+use target::Target;
 
 /// Files looked for when none is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["asgate.yaml", "conf/asgate.yaml"];
@@ -39,6 +46,15 @@ enum Command {
     Check(File),
     /// Print the JSON Schema of the configuration file
     Schema,
+    /// What asgate starts beside itself to clean up when it is killed
+    #[command(hide = true)]
+    Guardian,
+    /// Show the workers of the running instance: 0 ready, 1 degraded or stopping, 3 not running
+    Status(Status),
+    /// Replace workers one after the other without losing a request, and wait until it is done
+    Restart(Restart),
+    /// Stop the running instance once its requests are done, and wait until it is
+    Stop(Target),
 }
 
 #[derive(Debug, Args)]
@@ -85,11 +101,15 @@ pub fn main() -> ExitCode {
             Ok(config) => serve::run(&config, |edge| serve.welcome(edge, &config)),
             Err(problems) => complain(&problems.join("\n"), PROBLEMS).into(),
         },
+        Command::Guardian => supervisor::guardian_main(),
         Command::Check(file) => load(file).map_or_else(ExitCode::from, |_| ExitCode::SUCCESS),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", config::schema());
             ExitCode::SUCCESS
         }
+        Command::Status(status) => status.run(),
+        Command::Restart(restart) => restart.run(),
+        Command::Stop(target) => operations::stop(target),
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod check;
 mod checked;
+mod format;
 mod load;
 mod model;
 mod pending;
@@ -18,8 +19,10 @@ mod problem;
 mod reference;
 mod schema;
 mod serve;
+mod status;
 mod structure;
 mod units;
+pub mod uvicorn;
 mod yaml;
 
 pub use checked::*;

@@ -4,6 +4,7 @@
 //! in the queue of the system instead of being refused; workers are stopped after the last request is done. Knows
 //! nothing of HTTP.
 
+mod operations;
 mod workers;
 
 #[cfg(unix)]
@@ -26,10 +27,12 @@ use tokio_util::task::TaskTracker;
 use crate::admin::Admin;
 use crate::config::{self, Address, Config};
 use crate::listener::Listener;
+use crate::net;
 use crate::proxy::{self, Shared, Snapshot};
 use crate::supervisor;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstream;
+use operations::Operator;
 use workers::Workers;
 
 pub use platform::StopSignals;
@@ -70,6 +73,7 @@ pub struct Edge {
     workers: Workers,
     listeners: Vec<Listener>,
     admin: Option<Listener>,
+    operator: Arc<Operator>,
     signals: StopSignals,
     shutdown_timeout: Duration,
 }
@@ -89,7 +93,13 @@ impl Edge {
         let upstreams: Vec<_> = config
             .upstreams
             .iter()
-            .map(|upstream| Arc::new(Upstream::new(&upstream.name, upstream.connections.clone())))
+            .map(|upstream| {
+                Arc::new(Upstream::new(
+                    &upstream.name,
+                    upstream.connections.clone(),
+                    upstream.slow_start,
+                ))
+            })
             .collect();
         let listeners = bind(config, &telemetry)?;
         let admin =
@@ -111,7 +121,10 @@ impl Edge {
             return Err(error);
         }
         let snapshot = Snapshot::new(config, &upstreams, telemetry.metrics());
+        let operator =
+            Operator::new(&listeners, &upstreams, &workers.crews(), Arc::clone(&telemetry));
         Ok(Self {
+            operator: Arc::new(operator),
             shared: Arc::new(Shared {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 telemetry,
@@ -136,8 +149,8 @@ impl Edge {
         self.admin.as_ref().map(Listener::address)
     }
 
-    /// Serves until a signal asks to stop; returns when all requests are done, or `shutdown_timeout` is over, and the
-    /// workers are gone. A second signal ends the patience.
+    /// Serves until a signal or the admin API asks to stop; returns when all requests are done, or `shutdown_timeout`
+    /// is over, and the workers are gone. A second signal ends the patience.
     pub async fn run(mut self) {
         let (stop, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
@@ -148,17 +161,23 @@ impl Edge {
             let serve = move |stream| proxy::serve(Arc::clone(&shared), stream, shutdown.clone());
             background.spawn(listener.run(serve, connections.clone(), stopping.clone()));
         }
+        // The admin API tells of the stop, too, and goes last.
+        let (end, ending) = watch::channel(false);
         if let Some(listener) = self.admin.take() {
-            let telemetry = Arc::clone(&self.shared.telemetry);
-            let admin = Arc::new(Admin::new(telemetry, self.upstreams.clone()));
-            let shutdown = stopping.clone();
+            let operator = Arc::clone(&self.operator);
+            let admin = Arc::new(Admin::new(operator));
+            let shutdown = ending.clone();
             let serve =
                 move |stream| proxy::serve_local(Arc::clone(&admin), stream, shutdown.clone());
-            background.spawn(listener.run(serve, background.clone(), stopping.clone()));
+            background.spawn(listener.run(serve, background.clone(), ending));
         }
         let sweeper = tokio::spawn(sweep(self.upstreams.clone()));
 
-        self.signals.stop().await;
+        tokio::select! {
+            () = self.signals.stop() => {}
+            () = self.operator.stop_asked() => {}
+        }
+        self.operator.note_stop();
         log::info!("Stopping: no new connections, requests in flight may finish");
         stop.send_replace(true);
         connections.close();
@@ -182,6 +201,7 @@ impl Edge {
             // Dropped, they are killed.
             () = self.signals.stop() => log::warn!("Killing the workers: asked again"),
         }
+        end.send_replace(true);
         background.close();
         // Nothing that is left may hold up the end: what it holds goes with the process.
         let _ = timeout(Duration::from_secs(1), background.wait()).await;
@@ -225,7 +245,8 @@ fn bind_admin(address: &Address, telemetry: &Telemetry) -> Result<Listener, Star
         idle_timeout: ADMIN_PATIENCE,
     };
     let metrics = telemetry.metrics().listener("admin");
-    Listener::bind(&listener, ADMIN_HEAD, metrics)
+    net::Listener::bind_private(address)
+        .and_then(|socket| Listener::over(socket, &listener, ADMIN_HEAD, metrics))
         .map_err(|source| StartError::Bind { address: address.clone(), source })
 }
 

@@ -5,6 +5,7 @@
 //! reads what a worker answers. Neither opens a socket, knows a clock, or decides a status code.
 
 pub mod chunked;
+pub mod download;
 pub mod request;
 pub mod response;
 

@@ -55,10 +55,22 @@ impl Listener {
     /// As [`net::Listener::bind`].
     pub fn bind(
         config: &config::Listener,
+        limits: (usize, usize),
+        metrics: Arc<ListenerMetrics>,
+    ) -> std::io::Result<Self> {
+        Self::over(net::Listener::bind(&config.address)?, config, limits, metrics)
+    }
+
+    /// As [`Self::bind`], over a socket that is bound already.
+    ///
+    /// # Errors
+    /// As [`net::Listener::address`].
+    pub fn over(
+        socket: net::Listener,
+        config: &config::Listener,
         (max_head, max_lines): (usize, usize),
         metrics: Arc<ListenerMetrics>,
     ) -> std::io::Result<Self> {
-        let socket = net::Listener::bind(&config.address)?;
         let address = socket.address()?;
         let port = match &address {
             config::Address::Tcp(address) => Some(address.port()),
@@ -86,6 +98,11 @@ impl Listener {
     /// Where it listens, with the real port where port 0 was configured.
     pub fn address(&self) -> &config::Address {
         &self.address
+    }
+
+    /// What counts its connections.
+    pub fn metrics(&self) -> &Arc<ListenerMetrics> {
+        &self.metrics
     }
 
     /// Accepts until `shutdown` says to stop; then the socket is closed. What `serve` makes of a connection is a task

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::config::Address;
 
@@ -52,7 +52,14 @@ impl Stream {
     pub async fn connect(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
+                let socket = match address {
+                    SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                    SocketAddr::V6(_) => TcpSocket::new_v6()?,
+                };
+                if address.ip().is_loopback() {
+                    platform::refuse_fast(&socket);
+                }
+                let stream = socket.connect(*address).await?;
                 stream.set_nodelay(true)?;
                 Ok(Self::Tcp(stream))
             }
@@ -169,6 +176,18 @@ impl Listener {
         match address {
             Address::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             Address::Unix(path) => LocalListener::bind(path).map(Self::Local),
+        }
+    }
+
+    /// As [`Self::bind`], but only the user that this process runs as (and root) can connect to a Unix socket. A TCP
+    /// port has no such bounds.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_private(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
+            Address::Unix(path) => LocalListener::bind_private(path).map(Self::Local),
         }
     }
 

@@ -10,7 +10,6 @@
 //! its own: who the client is, where a request goes and what a failure means are the pure modules' to say.
 
 mod answer;
-mod download;
 mod downstream;
 mod encode;
 mod exchange;
@@ -48,7 +47,7 @@ pub use answer::Answer;
 use downstream::{Downstream, client_stream};
 use exchange::Exchange;
 use forward::{Forward, Forwarded};
-pub use local::{Respond, serve_local};
+pub use local::{Asked, Respond, Transport, serve_local};
 use request::Request;
 pub use snapshot::Snapshot;
 

@@ -4,29 +4,43 @@
 //! request. Knows nothing of clients and responses; who starts workers is not its business either.
 //!
 //! ```text
-//! Upstream ── choose ──▶ Worker ── acquire ──▶ Slot ── connection ──▶ Connection
-//!     ▲ join / leave        │ unused connections, by generation          │ park or close
+//! Upstream ── acquire ──▶ Slot on a Worker ── reuse or connect ──▶ Connection
+//!     ▲ join / leave         │ unused connections, by generation    │ park or close
 //! ```
 
 mod balance;
 mod connection;
+pub mod health;
+mod probe;
+mod slot;
+mod slow_start;
+mod standing;
 mod worker;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::config::Connections;
 
 use balance::RoundRobin;
 pub use connection::{Check, Connection};
-pub use worker::{ConnectError, Identity, Slot, Worker};
+pub use probe::{Answer, Probe, ProbeError, Way};
+pub use slot::Slot;
+pub use standing::{Fitness, Mark};
+pub use worker::{ConnectError, Identity, Worker};
 
 /// A named pool of workers.
 pub struct Upstream {
     name: Arc<str>,
     policy: Connections,
+    /// How long the share of a worker grows that joins in the place of an earlier generation.
+    slow_start: Option<Duration>,
     members: ArcSwap<Members>,
     /// Serialises changes of `members`; never taken by a request.
     changing: Mutex<()>,
@@ -37,12 +51,20 @@ pub struct Upstream {
 struct Members {
     workers: Vec<Arc<Worker>>,
     order: RoundRobin,
+    /// Whether a worker's share may still be growing.
+    rising: AtomicBool,
 }
 
 impl Upstream {
     /// An upstream without workers.
-    pub fn new(name: &str, policy: Connections) -> Self {
-        Self { name: name.into(), policy, members: ArcSwap::default(), changing: Mutex::new(()) }
+    pub fn new(name: &str, policy: Connections, slow_start: Option<Duration>) -> Self {
+        Self {
+            name: name.into(),
+            policy,
+            slow_start,
+            members: ArcSwap::default(),
+            changing: Mutex::new(()),
+        }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -54,7 +76,12 @@ impl Upstream {
         &self.policy
     }
 
-    /// The workers in rotation now.
+    /// How long the share of a worker grows that joins late.
+    pub fn slow_start(&self) -> Option<Duration> {
+        self.slow_start
+    }
+
+    /// The workers in rotation now, those included that get no requests for the moment.
     pub fn workers(&self) -> Vec<Arc<Worker>> {
         self.members.load().workers.clone()
     }
@@ -83,31 +110,42 @@ impl Upstream {
         let mut workers = self.workers();
         let gone = edit(&mut workers);
         let order = RoundRobin::new(workers.iter().map(|worker| worker.weight()));
-        self.members.store(Arc::new(Members { workers, order }));
+        let now = Instant::now();
+        let rising = AtomicBool::new(workers.iter().any(|worker| worker.is_rising(now)));
+        // Stored before any of them is retired: who finds a worker retired finds the new members.
+        self.members.store(Arc::new(Members { workers, order, rising }));
         for worker in gone {
             worker.retire();
         }
         // After the others went: a new generation has the metrics of the one before.
         for worker in &self.members.load().workers {
-            worker.metrics().mark_up();
+            worker.show();
         }
     }
 
-    /// The worker whose turn it is, leaving out `tried`; `None` when there is no other.
-    pub fn choose(&self, tried: &[Arc<Worker>]) -> Option<Arc<Worker>> {
-        let members = self.members.load();
-        let untried = |worker: &&Arc<Worker>| !tried.iter().any(|other| Arc::ptr_eq(other, worker));
-        let worker = |turn: usize| members.workers.get(turn);
-        let chosen = match tried {
-            [] => members.order.take_turn().find_map(worker),
-            _ => members.order.peek_turns().filter_map(worker).find(untried),
-        };
-        chosen.or_else(|| members.workers.iter().find(untried)).cloned()
+    /// A place on the worker whose turn it is, leaving out `tried`; `None` when there is no other.
+    pub fn acquire(&self, tried: &[Arc<Worker>]) -> Option<Slot> {
+        loop {
+            let chosen = self.members.load().choose(tried).cloned()?;
+            // One that was retired since is not among the members any more.
+            if let Some(slot) = chosen.acquire() {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// Whether a request would find a worker.
+    pub fn is_ready(&self) -> bool {
+        self.members.load().workers.iter().any(|worker| worker.fitness() > Fitness::Never)
     }
 
     /// Closes the unused connections that are older than the policy allows. Call it about once a second.
     pub fn sweep(&self) {
-        for worker in &self.members.load().workers {
+        let members = self.members.load();
+        let now = Instant::now();
+        let rising = members.workers.iter().any(|worker| worker.is_rising(now));
+        members.rising.store(rising, Ordering::Relaxed);
+        for worker in &members.workers {
             worker.sweep();
         }
     }
@@ -115,6 +153,28 @@ impl Upstream {
     /// Takes every worker out of rotation.
     pub fn close(&self) {
         self.change(std::mem::take);
+    }
+}
+
+impl Members {
+    /// Whose turn it is among those that can take it; else the best of the others, in the order of their turns.
+    fn choose(&self, tried: &[Arc<Worker>]) -> Option<&Arc<Worker>> {
+        let untried = |worker: &&Arc<Worker>| !tried.iter().any(|other| Arc::ptr_eq(other, worker));
+        let worker = |turn: usize| self.workers.get(turn);
+        let now = self.rising.load(Ordering::Relaxed).then(Instant::now);
+        let takes_turn = |worker: &&Arc<Worker>| {
+            worker.fitness() == Fitness::Full && now.is_none_or(|now| worker.takes_turn(now))
+        };
+        let whose_turn = match tried {
+            [] => self.order.take_turn().filter_map(worker).find(takes_turn),
+            _ => self.order.peek_turns().filter_map(worker).filter(untried).find(takes_turn),
+        };
+        whose_turn.or_else(|| {
+            let turns = self.order.peek_turns().filter_map(worker);
+            let rest = turns.chain(&self.workers).filter(untried);
+            let fit = rest.filter(|worker| worker.fitness() > Fitness::Never);
+            fit.min_by_key(|worker| Reverse(worker.fitness()))
+        })
     }
 }
 

@@ -3,10 +3,8 @@
 //! Values of these types have passed every check that needs no running system, so an invalid one cannot exist
 //! outside `config`. `super::model` mirrors the file; `super::check` turns a model into this.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,6 +13,12 @@ use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use ipnet::IpNet;
 use regex::Regex;
+
+pub use app::{App, RapidFail, Recycle, Restart, Start, Transport};
+pub use upstream::{Connections, Expect, Health, Server, Upstream, Workers};
+
+mod app;
+mod upstream;
 
 /// One whole configuration file, checked.
 #[derive(Debug, Clone)]
@@ -61,92 +65,6 @@ pub struct Listener {
     pub header_timeout: Duration,
     /// Between two requests on a kept-alive connection, and before the first.
     pub idle_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    pub name: String,
-    pub workers: Workers,
-    pub connections: Connections,
-}
-
-/// Where an upstream's workers come from.
-#[derive(Debug, Clone)]
-pub enum Workers {
-    /// asgate starts and stops them.
-    Supervised(App),
-    /// They are there already; never empty.
-    Fixed(Vec<Server>),
-}
-
-/// How to start the supervised workers of an upstream.
-#[derive(Clone)]
-pub struct App {
-    pub start: Start,
-    /// Working directory of the workers; absolute, exists.
-    pub directory: PathBuf,
-    /// The interpreter as configured (absolute when it has a separator); `None`: look for one (see `supervisor`).
-    pub python: Option<PathBuf>,
-    pub workers: NonZeroU16,
-    /// Added to asgate's own environment. Never logged.
-    pub env: BTreeMap<String, String>,
-    pub transport: Transport,
-    /// Passed to Uvicorn as `--root-path`: the prefix that a route strips before the app sees the path. Empty: none.
-    pub root_path: String,
-    /// From start to the first HTTP answer.
-    pub startup_timeout: Duration,
-    /// From the request to stop to the kill.
-    pub stop_timeout: Duration,
-}
-
-impl fmt::Debug for App {
-    /// Everything but the values of `env`, which may be secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("App")
-            .field("start", &self.start)
-            .field("directory", &self.directory)
-            .field("python", &self.python)
-            .field("workers", &self.workers)
-            .field("env", &self.env.keys())
-            .field("transport", &self.transport)
-            .field("root_path", &self.root_path)
-            .field("startup_timeout", &self.startup_timeout)
-            .field("stop_timeout", &self.stop_timeout)
-            .finish()
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Start {
-    /// `module:attribute`, served by Uvicorn.
-    Asgi(String),
-    /// Any server; `{port}`, `{socket}` and `{worker}` are filled in. Never empty.
-    Command(Vec<String>),
-}
-
-/// How asgate reaches a supervised worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// A Unix socket where the system has them for Uvicorn (Linux), TCP on loopback elsewhere.
-    Auto,
-    Tcp,
-}
-
-/// A fixed worker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    pub address: Address,
-    /// Share of the requests beside the other servers of the upstream.
-    pub weight: NonZeroU16,
-}
-
-/// Reuse policy of worker connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connections {
-    /// How long an unused connection is kept. Must stay below the worker's own keep-alive.
-    pub idle_timeout: Duration,
-    /// Unused connections kept per worker.
-    pub max_idle: usize,
 }
 
 #[derive(Debug, Clone)]

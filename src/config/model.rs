@@ -11,9 +11,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::units::Span;
+pub use app::{App, Recycle, Restart, Transport};
+pub use health::{Expect, Health};
 pub use route::{Limits, Match, OneOrMany, Redirect, Respond, Rewrite, Route, Timeouts};
-pub use upstream::{App, Balance, Server, Transport, Upstream};
+pub use upstream::{Balance, Server, Upstream};
 
+mod app;
+mod health;
 mod route;
 mod upstream;
 

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::format;
 use super::pending;
 use super::problem::one_of;
 use super::schema::{View, schema};
-use super::units;
 
 /// What stands before the keys: the rules that hold for all of them.
 const INTRODUCTION: &str = "\
@@ -115,7 +115,7 @@ fn type_name(schema: View<'_>) -> String {
             (Some(least), None) => format!("whole number from {least}"),
             _ => "whole number".to_owned(),
         },
-        _ => schema.text("format").and_then(units::describe).unwrap_or("text").to_owned(),
+        _ => schema.text("format").and_then(format::describe).unwrap_or("text").to_owned(),
     }
 }
 

@@ -10,6 +10,9 @@ use super::model::File;
 /// not hide what is wrong with the others; the schema says which of them are not optional.
 const REQUIRED: &str = "x-required";
 
+/// Marks keys whose absence means something that no value of theirs does, with what it means.
+const ABSENT: &str = "x-absent";
+
 /// Marks keys whose values are never shown.
 pub const SECRET: &str = "x-secret";
 
@@ -164,6 +167,11 @@ impl<'s> View<'s> {
     /// The keys of an object with fixed keys.
     pub fn keys(self) -> impl Iterator<Item = &'s str> {
         self.properties().into_iter().flatten().map(|(key, _)| key)
+    }
+
+    /// What it means that the key is not there, when no value says the same.
+    pub fn absent(self) -> Option<&'s str> {
+        self.text(ABSENT)
     }
 
     pub fn is_secret(self) -> bool {

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::format;
 use super::pending;
 use super::place::Place;
 use super::problem::{Problem, nearest, one_of, quoted, with_hint};
 use super::schema::View;
-use super::units;
 use super::yaml::{Entry, Kind, Node, Plain, Scalar};
 
 /// What was understood.
@@ -163,10 +163,10 @@ impl Shaper<'_> {
     fn text(&mut self, place: &Place<'_>, scalar: &Scalar, schema: View<'_>) -> Option<Value> {
         let format = schema.text("format").unwrap_or_default();
         // Units come before types: `30` where a duration belongs lacks its unit, not its quotes.
-        match units::check(format, scalar.value()) {
+        match format::check(format, scalar.value()) {
             Some(Ok(())) => Some(Value::from(scalar.value())),
-            Some(Err((error, allowed))) => {
-                self.report(place.problem(error.to_string(), allowed));
+            Some(Err((what, allowed))) => {
+                self.report(place.problem(what, allowed));
                 None
             }
             None => match scalar.text() {
@@ -275,8 +275,16 @@ fn range(schema: View<'_>) -> (i64, i64) {
     (bound("minimum").unwrap_or(i64::MIN), most)
 }
 
-/// What a key may hold, for people.
+/// What a key may hold, for people; or to leave it out, when that is what they may have meant.
 fn allowed(schema: View<'_>) -> String {
+    match schema.absent() {
+        Some(meaning) => format!("{}; without this key {meaning}", values(schema)),
+        None => values(schema),
+    }
+}
+
+/// The values that a key may have.
+fn values(schema: View<'_>) -> String {
     if let Some(words) = schema.words() {
         return one_of(words.into_iter().map(|(word, _)| word));
     }
@@ -288,11 +296,11 @@ fn allowed(schema: View<'_>) -> String {
         Some("object") => "a mapping".to_owned(),
         Some("array") => "a list".to_owned(),
         Some("boolean") => "true or false".to_owned(),
-        Some("integer") => {
-            let (least, most) = range(schema);
-            format!("a whole number from {least} to {most}")
-        }
-        _ => match schema.text("format").and_then(units::describe) {
+        Some("integer") => match range(schema) {
+            (least, i64::MAX) => format!("a whole number from {least}"),
+            (least, most) => format!("a whole number from {least} to {most}"),
+        },
+        _ => match schema.text("format").and_then(format::describe) {
             Some(unit) => format!("a {}", unit.replace('`', "")),
             None => match schema.example() {
                 Some(example) => format!("text such as {}", quoted(example)),

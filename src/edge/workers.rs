@@ -1,24 +1,21 @@
-//! The workers of all upstreams: fixed ones put into rotation, supervised ones started and followed.
+//! The workers of all upstreams: fixed ones put into rotation, supervised ones started.
 
-use std::num::NonZeroU16;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
 
-use crate::config::{self, App, Config, Server};
-use crate::supervisor::{Change, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor};
-use crate::telemetry::{self, Telemetry, UpstreamMetrics, WorkerOrigin};
-use crate::upstream::{Identity, Upstream, Worker};
+use crate::config::{self, App, Config, Health, Server};
+use crate::supervisor::{
+    Crew, Guardian, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor, Surroundings,
+};
+use crate::telemetry::{self, Telemetry, WorkerOrigin};
+use crate::upstream::{Identity, Upstream, Worker, health};
 
-/// Every worker process that this edge started.
+/// Every worker process that this edge started, and what looks after the others.
 pub struct Workers {
     supervisors: Vec<Supervisor>,
-    followers: Vec<JoinHandle<()>>,
-    /// Those that the supervisors' workers join.
-    upstreams: Vec<Arc<Upstream>>,
+    /// Health checks of fixed workers; ended when dropped.
+    checks: JoinSet<()>,
 }
 
 impl Workers {
@@ -31,14 +28,23 @@ impl Workers {
         upstreams: &[Arc<Upstream>],
         telemetry: &Arc<Telemetry>,
     ) -> Result<Self, StartError> {
-        let ports = Ports::default();
-        let mut workers =
-            Self { supervisors: Vec::new(), followers: Vec::new(), upstreams: Vec::new() };
+        let surroundings = Surroundings {
+            ports: Ports::default(),
+            guardian: guardian(config),
+            telemetry: Arc::clone(telemetry),
+            output: Arc::new(Output(Arc::clone(telemetry))),
+        };
+        let mut workers = Self { supervisors: Vec::new(), checks: JoinSet::new() };
         for (upstream, settings) in upstreams.iter().zip(&config.upstreams) {
+            let health = settings.health.as_ref();
             match &settings.workers {
-                config::Workers::Fixed(servers) => join_fixed(upstream, servers, telemetry),
+                config::Workers::Fixed(servers) => {
+                    for server in servers {
+                        workers.join_fixed(upstream, server, health, telemetry);
+                    }
+                }
                 config::Workers::Supervised(app) => {
-                    workers.supervise(upstream, app, &ports, telemetry)?;
+                    workers.supervise(upstream, app, health, &surroundings)?;
                 }
             }
         }
@@ -49,20 +55,43 @@ impl Workers {
         &mut self,
         upstream: &Arc<Upstream>,
         app: &App,
-        ports: &Ports,
-        telemetry: &Arc<Telemetry>,
+        health: Option<&Health>,
+        surroundings: &Surroundings,
     ) -> Result<(), StartError> {
-        let (changes, changed) = unbounded_channel();
-        let output = Arc::new(Output(Arc::clone(telemetry)));
-        let supervisor = Supervisor::start(upstream.name(), app, ports, changes, output)?;
+        let supervisor = Supervisor::start(upstream, app, health, surroundings.clone())?;
         self.supervisors.push(supervisor);
-        self.upstreams.push(Arc::clone(upstream));
-        let follow = follow(Arc::clone(upstream), Arc::clone(telemetry), changed);
-        self.followers.push(tokio::spawn(follow));
         Ok(())
     }
 
-    /// Waits until every supervised worker answered for the first time.
+    fn join_fixed(
+        &mut self,
+        upstream: &Upstream,
+        server: &Server,
+        health: Option<&Health>,
+        telemetry: &Telemetry,
+    ) {
+        let name = server.address.to_string();
+        let metrics = telemetry.metrics().worker(upstream.name(), &name);
+        let identity = Identity { name: name.as_str().into(), generation: 0, pid: None };
+        let (address, policy) = (server.address.clone(), upstream.policy().clone());
+        let worker = Arc::new(Worker::new(identity, address, server.weight, policy, metrics));
+        upstream.join(Arc::clone(&worker));
+        self.checks.spawn(Arc::clone(&worker).prewarm());
+        if let Some(health) = health.cloned() {
+            let upstream = Arc::clone(upstream.name());
+            self.checks.spawn(async move {
+                let tell = |news: Result<(), &health::Failure>| match news {
+                    Ok(()) => log::info!("Worker is ready again: upstream={upstream} worker={name}"),
+                    Err(failure) => log::warn!(
+                        "Worker is unready: upstream={upstream} worker={name} health check: {failure}"
+                    ),
+                };
+                health::watch(worker, &health, tell).await;
+            });
+        }
+    }
+
+    /// Waits until every supervised worker was ready once.
     ///
     /// # Errors
     /// The first that did not.
@@ -70,76 +99,35 @@ impl Workers {
         for supervisor in &mut self.supervisors {
             supervisor.ready().await?;
         }
-        // The news of it reaches the rotation by another way, and a request must not come in between. A worker that
-        // died meanwhile is not waited for.
-        let joined = async {
-            while self.upstreams.iter().any(|upstream| upstream.workers().is_empty()) {
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let _ = timeout(Duration::from_secs(1), joined).await;
         Ok(())
+    }
+
+    /// The supervised workers, by upstream, to be seen and steered.
+    pub fn crews(&self) -> Vec<Arc<Crew>> {
+        self.supervisors.iter().map(Supervisor::crew).collect()
     }
 
     /// Stops all workers at once and returns when their processes are gone.
     pub async fn stop(self) {
-        let mut stops = tokio::task::JoinSet::new();
+        let mut stops = JoinSet::new();
         for supervisor in self.supervisors {
             stops.spawn(supervisor.stop());
         }
         stops.join_all().await;
-        for follower in self.followers {
-            // It ends with the supervisor's last word.
-            let _ = follower.await;
-        }
     }
 }
 
-fn join_fixed(upstream: &Upstream, servers: &[Server], telemetry: &Telemetry) {
-    for server in servers {
-        let name = server.address.to_string();
-        let identity = Identity { name: name.as_str().into(), generation: 0, pid: None };
-        upstream.join(Arc::new(Worker::new(
-            identity,
-            server.address.clone(),
-            server.weight,
-            upstream.policy().clone(),
-            telemetry.metrics().worker(upstream.name(), &name),
-        )));
+/// Who cleans up when this process is killed: only needed where there are workers to be cleaned up.
+fn guardian(config: &Config) -> Guardian {
+    let is_supervised =
+        |upstream: &config::Upstream| matches!(upstream.workers, config::Workers::Supervised(_));
+    if !config.upstreams.iter().any(is_supervised) {
+        return Guardian::default();
     }
-}
-
-/// Brings what the supervisor says of its workers into the rotation.
-async fn follow(
-    upstream: Arc<Upstream>,
-    telemetry: Arc<Telemetry>,
-    mut changed: UnboundedReceiver<Change>,
-) {
-    let metrics: Arc<UpstreamMetrics> = telemetry.metrics().upstream(upstream.name());
-    while let Some(change) = changed.recv().await {
-        match change {
-            Change::Ready(ready) => {
-                let name = ready.id.to_string();
-                if ready.id.generation > 1 {
-                    metrics.worker_restarted("exit");
-                }
-                let identity = Identity {
-                    name: name.as_str().into(),
-                    generation: ready.id.generation,
-                    pid: Some(ready.pid),
-                };
-                let counted = telemetry.metrics().worker(upstream.name(), &name);
-                let policy = upstream.policy().clone();
-                let worker = Worker::new(identity, ready.address, NonZeroU16::MIN, policy, counted);
-                upstream.join(Arc::new(worker));
-            }
-            Change::Gone { id, reason } => {
-                let upstream_name = upstream.name();
-                log::info!("Worker out of rotation: upstream={upstream_name} worker={id} {reason}");
-                upstream.leave(&id.to_string(), id.generation);
-            }
-        }
-    }
+    Guardian::start().unwrap_or_else(|error| {
+        log::warn!("No guardian, children of workers may outlive a killed asgate: {error}");
+        Guardian::default()
+    })
 }
 
 /// What workers print, on its way to the log.

@@ -1,31 +1,54 @@
 //! Sockets on Unix systems.
 
+use std::fs::Permissions;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::unix::fs::FileTypeExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use socket2::{SockRef, Socket};
-use tokio::net::UnixListener;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 pub use tokio::net::UnixStream as LocalStream;
+use tokio::net::{TcpSocket, UnixListener};
 
 /// A listening Unix socket and its file.
 #[derive(Debug)]
 pub struct LocalListener {
+    /// First, so that the file goes before the socket is closed: nobody finds it stale, removes it and puts a file of
+    /// their own in its place meanwhile.
+    file: SocketFile,
     socket: UnixListener,
-    path: PathBuf,
 }
+
+/// The file of a Unix socket, removed when dropped.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
 
 impl LocalListener {
     /// Binds to `path`, taking the place of a socket file that nobody listens on any more.
     pub fn bind(path: &Path) -> io::Result<Self> {
         remove_stale(path)?;
         let socket = UnixListener::bind(path)?;
-        Ok(Self { socket, path: path.to_owned() })
+        Ok(Self { socket, file: SocketFile(path.to_owned()) })
+    }
+
+    /// As [`Self::bind`], with mode 0600: connecting takes the permission to write (unix(7)).
+    pub fn bind_private(path: &Path) -> io::Result<Self> {
+        remove_stale(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        // From here on the file is there and goes when something fails.
+        let file = SocketFile(path.to_owned());
+        // Before it listens, so that nobody connects while the mode is still what the umask left.
+        std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+        socket.listen(super::BACKLOG)?;
+        let socket = UnixListener::from_std(OwnedFd::from(socket).into())?;
+        Ok(Self { socket, file })
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.0
     }
 
     pub async fn accept(&self) -> io::Result<LocalStream> {
@@ -33,10 +56,10 @@ impl LocalListener {
     }
 }
 
-impl Drop for LocalListener {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
-            log::debug!("Cannot remove socket file: path={} {error}", self.path.display());
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            log::debug!("Cannot remove socket file: path={} {error}", self.0.display());
         }
     }
 }
@@ -68,6 +91,9 @@ pub async fn connect(path: &Path) -> io::Result<LocalStream> {
 pub fn peek(stream: &LocalStream, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     SockRef::from(stream).peek(buffer)
 }
+
+/// Nothing to do: a refused connection fails at once here.
+pub fn refuse_fast(_socket: &TcpSocket) {}
 
 /// Lets a restarted edge bind while connections of the last one are in TIME_WAIT. On Unix this shares no live port.
 pub fn own_port(socket: &Socket) -> io::Result<()> {

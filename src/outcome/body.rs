@@ -4,7 +4,7 @@
 //! what is behind the edge is in it but the request id, by which the operator finds the log line.
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::Outcome;
@@ -12,10 +12,13 @@ use super::Outcome;
 #[cfg(test)]
 mod tests;
 
+/// The media type of problem details (RFC 9457 §3).
+pub const PROBLEM: &str = "application/problem+json";
+
 /// The media ranges that take a page, from specific to general.
 const HTML: [&str; 3] = ["text/html", "text/*", "*/*"];
 /// The media ranges that take problem details, from specific to general.
-const JSON: [&str; 4] = ["application/problem+json", "application/json", "application/*", "*/*"];
+const JSON: [&str; 4] = [PROBLEM, "application/json", "application/*", "*/*"];
 
 /// Content type and body for an outcome. `accept` is the request's `Accept`, if it has one.
 pub fn render(
@@ -26,19 +29,21 @@ pub fn render(
     if accept.is_some_and(prefers_html) {
         ("text/html; charset=utf-8", html(outcome, request_id).into())
     } else {
-        ("application/problem+json", problem(outcome, request_id).into())
+        (PROBLEM, problem(outcome.status, outcome.title, outcome.detail, request_id))
     }
 }
 
-fn problem(outcome: &Outcome, request_id: &str) -> String {
+/// Problem details with these members; the content type is [`PROBLEM`].
+pub fn problem(status: StatusCode, title: &str, detail: &str, request_id: &str) -> Bytes {
     json!({
         "type": "about:blank",
-        "title": outcome.title,
-        "status": outcome.status.as_u16(),
-        "detail": outcome.detail,
+        "title": title,
+        "status": status.as_u16(),
+        "detail": detail,
         "request_id": request_id,
     })
     .to_string()
+    .into()
 }
 
 fn html(outcome: &Outcome, request_id: &str) -> String {

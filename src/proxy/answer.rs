@@ -58,6 +58,13 @@ impl Answer {
         }
     }
 
+    /// Problem details (RFC 9457) with a `detail` that says what happened, for the people who operate asgate.
+    pub fn problem(status: StatusCode, detail: &str, request_id: &HeaderValue) -> Self {
+        let title = status.canonical_reason().unwrap_or_default();
+        let id = request_id.to_str().unwrap_or_default();
+        Self::new(status, body::PROBLEM, body::problem(status, title, detail, id))
+    }
+
     /// Sends it to `client`, whole.
     ///
     /// # Errors

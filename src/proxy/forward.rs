@@ -12,7 +12,7 @@ use crate::config::{Limits, Proxy, Timeouts};
 use crate::outcome::{BadRequest, Cause};
 use crate::routing;
 use crate::telemetry::{ConnectResult, GaugeGuard};
-use crate::upstream::{Check, ConnectError, Connection, Slot, Worker};
+use crate::upstream::{Check, ConnectError, Connection, Mark, Slot, Worker};
 
 use super::downstream::{Downstream, Patience};
 use super::encode::{self, Target};
@@ -58,6 +58,8 @@ enum Retry {
     Connect,
     /// A connection that was kept turned out to be closed, and the request can be sent twice.
     Stale,
+    /// A new connection ended without an answer, most likely with its worker, and the request can be sent twice.
+    Closed,
 }
 
 impl Retry {
@@ -66,6 +68,7 @@ impl Retry {
         match self {
             Self::Connect => "connect",
             Self::Stale => "stale",
+            Self::Closed => "closed",
         }
     }
 }
@@ -85,13 +88,15 @@ impl Forward<'_> {
         let total = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
         client.set_patience(Patience { each: self.timeouts.client_write, total });
         let bounds = Bounds { phases: self.timeouts, total, cut: exchange.cut() };
+        let mut upload = Upload::new(self.request.body, self.limits.body);
         let mut tried: Vec<Arc<Worker>> = Vec::new();
         let mut last: Option<Attempt> = None;
         loop {
-            let Some(worker) = upstream.pool.choose(&tried) else {
+            let Some(slot) = upstream.pool.acquire(&tried) else {
                 let cause = last.map_or(Cause::NoWorker, |attempt| attempt.cause);
                 return Forwarded::Failed(client, cause);
             };
+            let worker = Arc::clone(slot.worker());
             let retry = last.and_then(|attempt| attempt.retry);
             if let Some(retry) = retry {
                 exchange.retry_reason = Some(retry.as_str());
@@ -99,8 +104,7 @@ impl Forward<'_> {
             }
             exchange.attempts += 1;
             exchange.worker = Some(worker.identity().clone());
-            let slot = Arc::clone(&worker).acquire();
-            let way = Way { slot, path: &path, bounds: &bounds, retry };
+            let way = Way { slot, path: &path, bounds: &bounds, retry, upload: &mut upload };
             let attempt = match self.connection(&way, &mut client, exchange).await {
                 Ok(connection) => match self.attempt(connection, way, client, exchange).await {
                     Ok(forwarded) => return forwarded,
@@ -109,13 +113,14 @@ impl Forward<'_> {
                         attempt
                     }
                 },
-                Err(attempt) => {
-                    tried.push(worker);
-                    attempt
-                }
+                Err(attempt) => attempt,
             };
             if attempt.retry.is_none() || exchange.attempts >= MAX_ATTEMPTS {
                 return Forwarded::Failed(client, attempt.cause);
+            }
+            // A connection that went stale says nothing against its worker.
+            if attempt.retry != Some(Retry::Stale) {
+                tried.push(worker);
             }
             last = Some(attempt);
         }
@@ -191,18 +196,18 @@ impl Forward<'_> {
             preserve_host: self.action.preserve_host,
         };
         let head = encode::request_head(self.request, client.headers(), self.identity, &target);
-        let head = match head {
-            Ok(head) => head,
+        match head {
+            Ok(head) => way.upload.begin(head),
             Err(cause) => {
                 way.slot.park(connection, Check::Notes);
                 return Err((client, Attempt { cause, retry: None }));
             }
-        };
+        }
         let relay = Relay {
             client: &mut client,
             request: self.request,
             bounds: way.bounds,
-            upload: Upload::new(head, self.request.body, self.limits.body),
+            upload: &mut *way.upload,
             exchange,
         };
         match relay.run(connection).await {
@@ -222,7 +227,7 @@ impl Forward<'_> {
                     Err(cause) => Err((client, Attempt { cause, retry: None })),
                 }
             }
-            Err(broken) => self.broken(broken, client, exchange).await,
+            Err(broken) => self.broken(broken, &way, client, exchange).await,
         }
     }
 
@@ -237,10 +242,11 @@ impl Forward<'_> {
     async fn broken(
         &self,
         broken: Broken,
+        way: &Way<'_>,
         client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Attempt)> {
-        if let Some(error) = broken.error {
+        if let Some(error) = &broken.error {
             exchange.error = Some(error.to_string());
         }
         if exchange.sent_status.is_some() {
@@ -248,9 +254,27 @@ impl Forward<'_> {
             client.abort().await;
             return Ok(Forwarded::Gone);
         }
-        let stale = broken.unanswered && exchange.connection_reused == Some(true);
-        let retry = (stale && self.request.is_replayable()).then_some(Retry::Stale);
+        let retry = match broken.unanswered && way.upload.can_begin_again() {
+            true => self.again(&broken, way, exchange).await,
+            false => None,
+        };
         Err((client, Attempt { cause: broken.cause, retry }))
+    }
+
+    /// Whether a request that nothing was answered to may be sent once more, and why.
+    async fn again(&self, broken: &Broken, way: &Way<'_>, exchange: &Exchange) -> Option<Retry> {
+        let worker = way.slot.worker();
+        let was_kept = exchange.connection_reused == Some(true);
+        if !self.request.method.is_idempotent() {
+            // A connection that its worker never accepted says nothing to it, whatever was written.
+            let unaccepted = !was_kept && broken.is_reset() && worker.has_lost_its_listener().await;
+            return unaccepted.then_some(Retry::Connect);
+        }
+        // What hung two workers is what hangs workers.
+        if worker.is_marked(Mark::Silent) && exchange.attempts > 1 {
+            return None;
+        }
+        Some(if was_kept { Retry::Stale } else { Retry::Closed })
     }
 
     async fn tunnel(
@@ -296,6 +320,7 @@ struct Way<'a> {
     bounds: &'a Bounds<'a>,
     /// Why it is not the first.
     retry: Option<Retry>,
+    upload: &'a mut Upload,
 }
 
 fn result_of(connected: &Result<Connection, ConnectError>) -> ConnectResult {

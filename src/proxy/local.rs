@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
@@ -16,10 +16,32 @@ use super::downstream::Downstream;
 use super::request::Request;
 use super::{read_head, refusal_cause};
 
-/// Answers requests without a body.
+/// One request without its body.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    pub method: &'a Method,
+    /// Canonical and without query.
+    pub path: &'a str,
+    /// Lower case, without port; empty when an HTTP/1.0 client named none.
+    pub host: &'a str,
+    pub headers: &'a HeaderMap,
+    pub transport: Transport,
+    /// For the body of an error; the header is set for every answer.
+    pub id: &'a HeaderValue,
+}
+
+/// What a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Unix,
+}
+
+/// Answers requests; their bodies are not read.
+#[async_trait]
 pub trait Respond: Send + Sync + 'static {
-    /// `path` is canonical and without query.
-    fn respond(&self, method: &Method, path: &str) -> Answer;
+    /// May take its time: while it does, no deadline of the connection passes.
+    async fn respond(&self, asked: &Asked<'_>) -> Answer;
 }
 
 /// Serves one connection with the answers of `respond`.
@@ -28,10 +50,17 @@ pub async fn serve_local<R: Respond>(
     stream: ClientStream,
     shutdown: ShutdownWatch,
 ) {
-    Arc::new(Local(respond)).process_new(Box::new(stream), &shutdown).await;
+    let transport = match stream.connection().peer.ip() {
+        Some(_) => Transport::Tcp,
+        None => Transport::Unix,
+    };
+    Arc::new(Local { respond, transport }).process_new(Box::new(stream), &shutdown).await;
 }
 
-struct Local<R>(Arc<R>);
+struct Local<R> {
+    respond: Arc<R>,
+    transport: Transport,
+}
 
 #[async_trait]
 impl<R: Respond> HttpServerApp for Local<R> {
@@ -52,11 +81,25 @@ impl<R: Respond> HttpServerApp for Local<R> {
         };
         let mut client = Downstream::new(session, shutdown.clone());
         let answer = match Request::read(&mut client) {
-            Ok(request) => self.0.respond(&request.method, &request.path),
+            Ok(request) => self.respond(&request, client.headers(), &id).await,
             Err(cause) => Answer::error(cause, &id, None),
         };
         answer.send(&mut client, &id).await.ok()?;
         let stream = client.into_next().await?;
         Some(ReusedHttpStream::new(stream, None))
+    }
+}
+
+impl<R: Respond> Local<R> {
+    async fn respond(&self, request: &Request, headers: &HeaderMap, id: &HeaderValue) -> Answer {
+        let asked = Asked {
+            method: &request.method,
+            path: &request.path,
+            host: &request.host,
+            headers,
+            transport: self.transport,
+            id,
+        };
+        self.respond.respond(&asked).await
     }
 }

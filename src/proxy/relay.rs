@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 use crate::config::Timeouts;
+use crate::http1::download::{Download, Piece};
 use crate::http1::response::{self, Framing, ResponseHead};
 use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
 use crate::upstream::Connection;
 
-use super::download::{Download, Piece};
 use super::downstream::Downstream;
 use super::exchange::Exchange;
 use super::request::Request;
@@ -58,7 +58,7 @@ pub struct Relay<'a> {
     pub client: &'a mut Downstream,
     pub request: &'a Request,
     pub bounds: &'a Bounds<'a>,
-    pub upload: Upload,
+    pub upload: &'a mut Upload,
     /// Where what happens is written down.
     pub exchange: &'a mut Exchange,
 }
@@ -72,6 +72,8 @@ struct Running<'a> {
     moved: Instant,
     /// The client may wait for `100 Continue` and send nothing before.
     awaiting_continue: bool,
+    /// Why the worker takes no more of the request. Reading may report an end then, and not the reset that it was.
+    write_error: Option<std::io::Error>,
     response: Response,
 }
 
@@ -111,7 +113,8 @@ impl Relay<'_> {
             deadline: Deadline::default(),
             begun: now,
             moved: now,
-            awaiting_continue: self.request.expects_continue,
+            awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
+            write_error: None,
             response: Response::Nothing,
             relay: self,
         };
@@ -150,12 +153,18 @@ impl Running<'_> {
                 self.moved = Instant::now();
             }
             // It may have answered before it closed: what it said is still to be read.
-            Event::Sent(Err(_)) => self.relay.upload.give_up(),
+            Event::Sent(Err(error)) => {
+                self.write_error = Some(error);
+                self.relay.upload.give_up();
+            }
             Event::Received(Ok(1..)) => {
                 self.moved = Instant::now();
                 return self.received(connection).await.map_err(Broken::from);
             }
-            Event::Received(ended) => return self.worker_ended(connection, ended.err()).await,
+            Event::Received(ended) => {
+                let error = ended.err().or(self.write_error.take());
+                return self.worker_ended(connection, error).await;
+            }
             Event::Body(Ok(piece)) => {
                 self.moved = Instant::now();
                 // It does not wait for leave, or no longer.
@@ -330,6 +339,15 @@ impl Running<'_> {
             }
             _ => Err(Broken { cause: Cause::UpstreamClosed, unanswered: false, error }),
         }
+    }
+}
+
+impl Broken {
+    /// Whether the connection was reset, not closed in order.
+    pub fn is_reset(&self) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+        let kind = self.error.as_ref().map(std::io::Error::kind);
+        matches!(kind, Some(BrokenPipe | ConnectionAborted | ConnectionReset))
     }
 }
 

@@ -8,6 +8,9 @@ use crate::outcome::Cause;
 
 use super::request::Body;
 
+/// Bytes of a body that are kept for another attempt; a longer one can be sent only once.
+const KEPT: usize = 64 * 1024;
+
 /// What of a request the worker has not got yet. Holds one piece of the body at most: the next is read from the client
 /// when the worker has taken it, so that a slow worker slows its client down and no memory fills.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct Upload {
     limit: Option<u64>,
     head: Bytes,
     piece: BytesMut,
+    /// All pieces so far, framed; `None` when they were too many to be kept.
+    kept: Option<BytesMut>,
     /// Body bytes that came from the client.
     taken: u64,
     /// The client has sent all of its body.
@@ -25,17 +30,36 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// A request with this head and a body of `framing`, of at most `limit` bytes.
-    pub fn new(head: Bytes, framing: Body, limit: Option<u64>) -> Self {
+    /// A request with a body of `framing`, of at most `limit` bytes. Nothing is to be sent before [`Self::begin`].
+    pub fn new(framing: Body, limit: Option<u64>) -> Self {
         Self {
             framing,
             limit,
-            head,
+            head: Bytes::new(),
             piece: BytesMut::new(),
+            kept: Some(BytesMut::new()),
             taken: 0,
             ended: framing == Body::None,
             broken: false,
         }
+    }
+
+    /// Starts with this head, from the beginning. After an attempt that may only be done where
+    /// [`Self::can_begin_again`] says so.
+    pub fn begin(&mut self, head: Bytes) {
+        self.head = head;
+        self.piece = self.kept.clone().unwrap_or_default();
+        self.broken = false;
+    }
+
+    /// Whether all that was sent can be sent once more.
+    pub fn can_begin_again(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Whether the client has sent something of its body.
+    pub fn has_body(&self) -> bool {
+        self.taken > 0
     }
 
     /// What to write next; empty when the client must send first or nothing is left.
@@ -69,6 +93,7 @@ impl Upload {
         if piece.is_empty() {
             return Ok(());
         }
+        let before = self.piece.len();
         if self.framing == Body::Chunked {
             // Writing to memory cannot fail.
             let _ = write!(self.piece, "{:x}\r\n", piece.len());
@@ -77,13 +102,25 @@ impl Upload {
         } else {
             self.piece.put_slice(piece);
         }
+        self.keep(before);
         Ok(())
+    }
+
+    /// Keeps what was added to the piece after its first `before` bytes.
+    fn keep(&mut self, before: usize) {
+        let added = self.piece.get(before..).unwrap_or_default();
+        self.kept = self.kept.take().filter(|kept| kept.len() + added.len() <= KEPT);
+        if let Some(kept) = &mut self.kept {
+            kept.put_slice(added);
+        }
     }
 
     /// The client has sent all of its body.
     pub fn end(&mut self) {
         if !self.ended && self.framing == Body::Chunked {
+            let before = self.piece.len();
             self.piece.put_slice(b"0\r\n\r\n");
+            self.keep(before);
         }
         self.ended = true;
     }
@@ -113,6 +150,30 @@ impl Upload {
 mod tests {
     use super::*;
 
+    fn upload(head: &'static [u8], framing: Body, limit: Option<u64>) -> Upload {
+        let mut upload = Upload::new(framing, limit);
+        upload.begin(Bytes::from_static(head));
+        upload
+    }
+
+    #[test]
+    fn what_was_sent_can_be_sent_again_unless_it_was_much() {
+        let mut small = upload(b"first", Body::Chunked, None);
+        small.push(b"hello").expect("no limit");
+        assert_eq!(drained(&mut small), b"first5\r\nhello\r\n", "once");
+        small.give_up();
+        assert!(small.can_begin_again(), "it is kept");
+        small.begin(Bytes::from_static(b"second"));
+        small.end();
+        assert_eq!(drained(&mut small), b"second5\r\nhello\r\n0\r\n\r\n", "all of it again");
+        assert!(small.is_sent(), "and to its end");
+        for (size, kept) in [(KEPT, true), (KEPT + 1, false)] {
+            let mut large = upload(b"", Body::Length(size as u64), None);
+            large.push(&vec![0; size]).expect("no limit");
+            assert_eq!(large.can_begin_again(), kept, "{size} bytes");
+        }
+    }
+
     fn drained(upload: &mut Upload) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !upload.pending().is_empty() {
@@ -124,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_chunked_body_ends_once_however_the_client_ends_it() {
-        let mut upload = Upload::new(Bytes::from_static(b"head"), Body::Chunked, None);
+        let mut upload = upload(b"head", Body::Chunked, None);
         assert!(!upload.wants_body(), "the head goes first");
         assert_eq!(drained(&mut upload), b"head", "head");
         upload.push(b"hello").expect("no limit");
@@ -140,14 +201,14 @@ mod tests {
     #[test]
     fn a_body_may_be_as_large_as_its_limit() {
         for (size, expected) in [(9, Ok(())), (10, Ok(())), (11, Err(Cause::BodyTooLarge))] {
-            let mut upload = Upload::new(Bytes::new(), Body::Length(size as u64), Some(10));
+            let mut upload = upload(b"", Body::Length(size as u64), Some(10));
             assert_eq!(upload.push(&vec![0; size]), expected, "{size} bytes of 10");
         }
     }
 
     #[test]
     fn a_worker_that_takes_no_more_gets_no_more() {
-        let mut upload = Upload::new(Bytes::from_static(b"head"), Body::Length(3), None);
+        let mut upload = upload(b"head", Body::Length(3), None);
         upload.give_up();
         assert!(upload.pending().is_empty(), "nothing to send");
         assert!(!upload.wants_body(), "nothing to read");

@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use thiserror::Error;
-use uuid::Uuid;
 
+use super::WorkerId;
 use super::command::Reach;
-use super::{WorkerId, platform};
+use super::platform::{self, Guardian};
+use super::private_directory::{DirectoryError, PrivateDirectory};
 use crate::config::Address;
 
 /// How many ports are tried that turn out to be taken before we give up.
@@ -24,8 +25,8 @@ const PORTS: u16 = 12_000;
 /// No address for a worker.
 #[derive(Debug, Error)]
 pub enum AddressError {
-    #[error("cannot create a private directory for sockets, {}: {source}", path.display())]
-    Directory { path: PathBuf, source: io::Error },
+    #[error("cannot create a private directory for sockets, {0}")]
+    Directory(DirectoryError),
     #[error(
         "socket path {} cannot be used: {source}; point XDG_RUNTIME_DIR or the temporary directory to a shorter path",
         path.display()
@@ -55,10 +56,6 @@ pub(super) struct Lease {
     ports: Option<Ports>,
 }
 
-/// A directory of mode 0700 with an unguessable name, removed with all that is in it when dropped.
-#[derive(Debug)]
-pub(super) struct PrivateDirectory(PathBuf);
-
 // === impl Ports ===
 
 impl Ports {
@@ -68,8 +65,7 @@ impl Ports {
         let mut taken = self.0.lock();
         let mut last = io::ErrorKind::AddrInUse.into();
         for _ in 0..PORT_ATTEMPTS {
-            let offset = Uuid::now_v7().as_u128() % u128::from(PORTS);
-            let port = FIRST_PORT + u16::try_from(offset).unwrap_or_default();
+            let port = fastrand::u16(FIRST_PORT..FIRST_PORT + PORTS);
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                 Ok(_) if taken.insert(port) => return Ok(port),
                 Ok(_) => {}
@@ -87,9 +83,15 @@ impl Ports {
 // === impl Addresses ===
 
 impl Addresses {
-    pub(super) fn new(reach: Reach, ports: &Ports) -> Result<Self, AddressError> {
+    pub(super) fn new(
+        reach: Reach,
+        ports: &Ports,
+        guardian: &Guardian,
+    ) -> Result<Self, AddressError> {
         Ok(match reach {
-            Reach::Socket => Self::Sockets(PrivateDirectory::create()?),
+            Reach::Socket => {
+                Self::Sockets(PrivateDirectory::create(guardian).map_err(AddressError::Directory)?)
+            }
             Reach::Port => Self::Ports(ports.clone()),
         })
     }
@@ -99,7 +101,7 @@ impl Addresses {
     pub(super) fn lease(&self, id: WorkerId) -> Result<Lease, AddressError> {
         match self {
             Self::Sockets(directory) => {
-                let path = directory.0.join(format!("{}-{}.sock", id.index, id.generation));
+                let path = directory.path().join(format!("{}-{}.sock", id.index, id.generation));
                 platform::check_socket_path(&path)
                     .map_err(|source| AddressError::SocketPath { path: path.clone(), source })?;
                 Ok(Lease { address: Address::Unix(path), ports: None })
@@ -128,36 +130,6 @@ impl Drop for Lease {
             (Address::Unix(path), _) => remove(path, std::fs::remove_file(path)),
             (Address::Tcp(_), None) => {}
         }
-    }
-}
-
-// === impl PrivateDirectory ===
-
-impl PrivateDirectory {
-    /// In `$XDG_RUNTIME_DIR` where that can be written to, else in the temporary directory.
-    fn create() -> Result<Self, AddressError> {
-        // The last digits of a version 7 UUID are its random ones (RFC 9562 section 5.7).
-        let random = Uuid::now_v7().as_u128() & 0xffff_ffff_ffff;
-        let name = format!("asgate-{}-{random:012x}", std::process::id());
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        if let Some(path) = runtime.filter(|p| p.is_absolute()).map(|p| p.join(&name)) {
-            match platform::create_private_directory(&path) {
-                Ok(()) => return Ok(Self(path)),
-                Err(error) => {
-                    log::debug!("XDG_RUNTIME_DIR not used: path={} {error}", path.display())
-                }
-            }
-        }
-        let path = std::env::temp_dir().join(name);
-        platform::create_private_directory(&path)
-            .map_err(|source| AddressError::Directory { path: path.clone(), source })?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PrivateDirectory {
-    fn drop(&mut self) {
-        remove(&self.0, std::fs::remove_dir_all(&self.0));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is executed for a worker: the interpreter and Uvicorn's options, or the user's own command filled in.
 //!
-//! Pure but for the interpreter look-up. The environment is set here too and appears nowhere else: it may hold
+//! Only looks for the interpreter and puts the event loop's module in its place; starts nothing. The environment is set here too and appears nowhere else: it may hold
 //! secrets, so neither errors nor logs ever show it.
 
 use std::borrow::Cow;
@@ -8,27 +8,34 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::process::Command;
 
+use super::event_loop::{self, EventLoop, LoopError, LoopModule};
 use super::interpreter::{self, InterpreterError};
-use super::platform;
+use super::platform::{self, Guardian};
+use crate::config::uvicorn::refused_variable;
 use crate::config::{Address, App, Start, Transport};
+use uvicorn::Uvicorn;
 
-/// Seconds that a worker keeps an unused connection. Above the 60 s after which the edge lets go of it, so that
-/// the edge is always the one to close and no request is sent into a connection that the worker is closing.
-const KEEP_ALIVE_SECONDS: u64 = 75;
+mod uvicorn;
+
+/// Where Python looks for modules, beside its own directories.
+const PYTHON_PATH: &str = "PYTHONPATH";
 
 /// Set for every worker unless asgate's environment or `env` has them: lines are to appear when they are printed,
 /// and in the encoding in which they are read (Python on Windows writes to pipes in the ANSI code page).
 const DEFAULT_ENV: [(&str, &str); 2] = [("PYTHONUNBUFFERED", "1"), ("PYTHONIOENCODING", "utf-8")];
 
 /// A command line that cannot be built.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Debug, Error)]
 pub enum CommandError {
     #[error(transparent)]
     Interpreter(InterpreterError),
+    #[error(transparent)]
+    EventLoop(LoopError),
     #[error("command: is empty")]
     Empty,
     #[error("command: says nowhere where to listen; put {{port}} or {{socket}} into it")]
@@ -53,11 +60,13 @@ pub(super) struct Recipe {
     program: PathBuf,
     args: Args,
     reach: Reach,
+    /// What the workers load; it is there for as long as this is.
+    loop_module: Option<LoopModule>,
 }
 
 #[derive(Debug)]
 enum Args {
-    Uvicorn { app: String, root_path: String, stop_seconds: u64 },
+    Uvicorn(Uvicorn),
     Template(Vec<String>),
 }
 
@@ -66,14 +75,21 @@ enum Args {
 pub(super) struct CommandLine {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
+    /// Goes first on `PYTHONPATH`.
+    loop_directory: Option<PathBuf>,
 }
 
 // === impl Recipe ===
 
 impl Recipe {
-    pub(super) fn new(app: &App) -> Result<Self, CommandError> {
+    /// `idle_timeout`: how long the edge keeps an unused connection to a worker.
+    pub(super) fn new(
+        app: &App,
+        idle_timeout: Duration,
+        guardian: &Guardian,
+    ) -> Result<Self, CommandError> {
         match &app.start {
-            Start::Asgi(target) => Self::uvicorn(app, target),
+            Start::Asgi(target) => Self::uvicorn(app, target, idle_timeout, guardian),
             Start::Command(words) => Self::template(app, words),
         }
     }
@@ -86,29 +102,30 @@ impl Recipe {
     /// The command line of worker number `worker`, which is to listen at `address`.
     pub(super) fn command_line(&self, worker: u16, address: &Address) -> CommandLine {
         let args = match &self.args {
-            Args::Uvicorn { app, root_path, stop_seconds } => {
-                uvicorn_args(app, root_path, *stop_seconds, address)
-            }
+            Args::Uvicorn(uvicorn) => uvicorn.args(address),
             Args::Template(words) => words.iter().map(|w| fill(w, worker, address)).collect(),
         };
-        CommandLine { program: self.program.clone(), args }
+        let loop_directory = self.loop_module.as_ref().map(|module| module.directory().to_owned());
+        CommandLine { program: self.program.clone(), args, loop_directory }
     }
 
-    fn uvicorn(app: &App, target: &str) -> Result<Self, CommandError> {
-        let path = app.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    fn uvicorn(
+        app: &App,
+        target: &str,
+        idle_timeout: Duration,
+        guardian: &Guardian,
+    ) -> Result<Self, CommandError> {
+        let path = variable(app, "PATH");
         let python = interpreter::find(app.python.as_deref(), &app.directory, path.as_deref())
             .map_err(CommandError::Interpreter)?;
-        let args = Args::Uvicorn {
-            app: target.to_owned(),
-            root_path: app.root_path.clone(),
-            // Uvicorn takes whole seconds and must be done before asgate loses patience.
-            stop_seconds: app.stop_timeout.as_secs().max(1),
-        };
+        let EventLoop { option, module } = EventLoop::choose(app, event_loop::DEFAULT, guardian)
+            .map_err(CommandError::EventLoop)?;
         let reach = match app.transport {
             Transport::Auto if platform::UNIX_SOCKETS => Reach::Socket,
             Transport::Auto | Transport::Tcp => Reach::Port,
         };
-        Ok(Self { program: python, args, reach })
+        let args = Args::Uvicorn(Uvicorn::new(target, app, idle_timeout, option));
+        Ok(Self { program: python, args, reach, loop_module: module })
     }
 
     fn template(app: &App, words: &[String]) -> Result<Self, CommandError> {
@@ -128,35 +145,8 @@ impl Recipe {
             0 | 1 => program.to_owned(),
             _ => app.directory.join(program),
         };
-        Ok(Self { program, args: Args::Template(args.to_vec()), reach })
+        Ok(Self { program, args: Args::Template(args.to_vec()), reach, loop_module: None })
     }
-}
-
-fn uvicorn_args(app: &str, root_path: &str, stop_seconds: u64, address: &Address) -> Vec<String> {
-    let mut args: Vec<String> = ["-m", "uvicorn", app].map(str::to_owned).into();
-    let mut option = |name: &str, value: String| args.extend([name.to_owned(), value]);
-    match address {
-        Address::Unix(socket) => {
-            option("--uds", socket.to_string_lossy().into_owned());
-        }
-        Address::Tcp(address) => {
-            option("--host", address.ip().to_string());
-            option("--port", address.port().to_string());
-        }
-    }
-    // The edge says who the client is, first in a chain that it cleaned. Uvicorn takes the first of a chain whose hops it
-    // all trusts, and a Unix socket's peer has no address that anything narrower than `*` would match.
-    option("--forwarded-allow-ips", "*".to_owned());
-    // Said aloud because WEB_CONCURRENCY in the environment would make it start a process tree of its own.
-    option("--workers", "1".to_owned());
-    option("--timeout-keep-alive", KEEP_ALIVE_SECONDS.to_string());
-    option("--timeout-graceful-shutdown", stop_seconds.to_string());
-    if !root_path.is_empty() {
-        option("--root-path", root_path.to_owned());
-    }
-    // The edge writes the access log, and knows more.
-    args.push("--no-access-log".to_owned());
-    args
 }
 
 /// The socket comes last: a path that happens to contain a placeholder is left as it is.
@@ -182,8 +172,40 @@ impl CommandLine {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Start::Asgi(_) = app.start {
+            // `env` has none of these: there they are errors.
+            let inherited = std::env::vars_os().map(|(name, _)| name);
+            inherited.filter(|name| breaks_uvicorn(name)).for_each(|name| {
+                command.env_remove(name);
+            });
+        }
+        if let Some(directory) = &self.loop_directory {
+            command.env(PYTHON_PATH, before(directory, variable(app, PYTHON_PATH)));
+        }
         command
     }
+}
+
+/// What a variable is for the workers of `app`, asgate's defaults aside.
+fn variable(app: &App, name: &str) -> Option<OsString> {
+    app.env.get(name).map(OsString::from).or_else(|| std::env::var_os(name))
+}
+
+/// Whether a variable would make Uvicorn something else than asgate's worker.
+fn breaks_uvicorn(name: &OsStr) -> bool {
+    name.to_str().and_then(refused_variable).is_some()
+}
+
+/// `PYTHONPATH` with `directory` before what is there.
+fn before(directory: &Path, existing: Option<OsString>) -> OsString {
+    const SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
+    let mut path = OsString::from(directory);
+    // An empty entry would be the working directory; an empty variable is nothing.
+    if let Some(existing) = existing.filter(|existing| !existing.is_empty()) {
+        path.push(SEPARATOR);
+        path.push(existing);
+    }
+    path
 }
 
 impl fmt::Display for CommandLine {

@@ -36,12 +36,12 @@ pub enum StartCause {
     Address(AddressError),
     #[error("cannot start the process: {0}")]
     Spawn(io::Error),
-    #[error("ended before it answered ({0})")]
+    #[error("ended before it was ready ({0})")]
     Exited(ExitStatus),
     #[error("the process cannot be waited for: {0}")]
     Lost(io::Error),
-    #[error("no HTTP answer within startup_timeout ({}s): {silence}", within.as_secs_f64())]
-    NoAnswer { within: Duration, silence: Silence },
+    #[error("not ready within startup_timeout ({}s): {silence}", within.as_secs_f64())]
+    NotReady { within: Duration, silence: Silence },
     #[error("stopped before all workers were ready")]
     Abandoned,
 }

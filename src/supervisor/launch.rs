@@ -2,20 +2,25 @@
 //!
 //! Knows nothing of states and restarts; that is `worker`.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::WorkerId;
 use super::addresses::{Addresses, Lease};
 use super::command::{CommandLine, Recipe};
 use super::error::{StartCause, StartError};
 use super::output::{OutputSink, Source, Stream, Tail};
 use super::process::{Process, Spawned, Spawner};
-use super::{Change, WorkerId};
-use crate::config::App;
+use super::restarts::RapidFailGuard;
+use crate::config::{App, Health};
+use crate::telemetry::{Telemetry, UpstreamMetrics};
+use crate::upstream::{self, Identity, Upstream};
 
 /// How long the rest of a process's output is waited for after its end. It comes at once unless a descendant that left
 /// the group holds the pipe open.
@@ -23,13 +28,18 @@ const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
 /// What the workers of one upstream have in common.
 pub(super) struct Shared {
-    pub(super) upstream: Arc<str>,
+    pub(super) pool: Arc<Upstream>,
     pub(super) app: App,
+    pub(super) health: Option<Health>,
     pub(super) recipe: Recipe,
     pub(super) addresses: Addresses,
     pub(super) spawner: Spawner,
-    pub(super) changes: mpsc::UnboundedSender<Change>,
+    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) metrics: Arc<UpstreamMetrics>,
     pub(super) output: Arc<dyn OutputSink>,
+    /// Whose turn it is to be replaced without need.
+    pub(super) turn: Semaphore,
+    pub(super) guard: Arc<Mutex<RapidFailGuard>>,
 }
 
 /// One generation's process and what belongs to it. Fields are dropped in this order: the address is free when the
@@ -37,7 +47,7 @@ pub(super) struct Shared {
 pub(super) struct Running {
     pub(super) process: Process,
     readers: JoinSet<()>,
-    tail: Tail,
+    pub(super) tail: Tail,
     command: CommandLine,
     pub(super) lease: Lease,
 }
@@ -47,7 +57,7 @@ pub(super) struct Running {
 impl Shared {
     /// Starts a process for this generation of a worker, its output being read.
     pub(super) async fn launch(&self, id: WorkerId) -> Result<Running, StartError> {
-        let fail = |cause| StartError::of_worker(&self.upstream, id.index, cause);
+        let fail = |cause| StartError::of_worker(self.name(), id.index, cause);
         let lease = self.addresses.lease(id).map_err(|e| fail(StartCause::Address(e)))?;
         let command = self.recipe.command_line(id.index, lease.address());
         let Spawned { process, stdout, stderr } = self
@@ -56,14 +66,9 @@ impl Shared {
             .await
             .map_err(|e| fail(StartCause::Spawn(e)).with_command(&command))?;
         let pid = process.pid();
-        log::info!(
-            "Worker started: upstream={} worker={id} generation={} pid={pid}",
-            self.upstream,
-            id.generation
-        );
         let tail = Tail::default();
         let source = Source {
-            upstream: Arc::clone(&self.upstream),
+            upstream: Arc::clone(self.pool.name()),
             id,
             pid,
             sink: Arc::clone(&self.output),
@@ -75,9 +80,26 @@ impl Shared {
         Ok(Running { process, readers, tail, command, lease })
     }
 
-    /// Nobody may be interested any more: the edge is stopping.
-    pub(super) fn tell(&self, change: Change) {
-        let _ = self.changes.send(change);
+    /// The upstream's name.
+    pub(super) fn name(&self) -> &str {
+        self.pool.name()
+    }
+
+    /// The pool's view of a process; a replacement begins with a small share.
+    pub(super) fn pool_worker(&self, id: WorkerId, running: &Running) -> upstream::Worker {
+        let name = id.to_string();
+        let metrics = self.telemetry.metrics().worker(self.name(), &name);
+        let identity = Identity {
+            name: name.into(),
+            generation: id.generation,
+            pid: Some(running.process.pid()),
+        };
+        let (address, policy) = (running.lease.address().clone(), self.pool.policy().clone());
+        let worker = upstream::Worker::new(identity, address, NonZeroU16::MIN, policy, metrics);
+        match self.pool.slow_start().filter(|_| id.generation > 1) {
+            Some(length) => worker.rising_for(length),
+            None => worker,
+        }
     }
 }
 

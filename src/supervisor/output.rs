@@ -8,6 +8,7 @@ use std::sync::Arc;
 use memchr::memchr;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::Notify;
 
 use super::WorkerId;
 
@@ -55,9 +56,15 @@ pub(super) struct Source {
     pub(super) tail: Tail,
 }
 
+/// What asyncio says when it closes a listener because one connection failed (CPython gh-93821).
+const ACCEPT_FAILED: &str = "Accept failed on a socket";
+
 /// The last lines of a process, both streams together. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tail(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Tail {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    accept_failed: Arc<Notify>,
+}
 
 // === impl Source ===
 
@@ -131,7 +138,10 @@ fn piece_length(line: &[u8]) -> usize {
 
 impl Tail {
     fn push(&self, line: &str) {
-        let mut lines = self.0.lock();
+        if line.contains(ACCEPT_FAILED) {
+            self.accept_failed.notify_one();
+        }
+        let mut lines = self.lines.lock();
         // The oldest line's memory serves the newest: a worker may print millions.
         let mut kept = match lines.len() {
             KEPT_LINES.. => lines.pop_front().unwrap_or_default(),
@@ -144,7 +154,12 @@ impl Tail {
 
     /// The lines kept, oldest first.
     pub(super) fn lines(&self) -> Vec<String> {
-        self.0.lock().iter().cloned().collect()
+        self.lines.lock().iter().cloned().collect()
+    }
+
+    /// Told when the worker says that it lost its listener.
+    pub(super) fn accept_failed(&self) -> Arc<Notify> {
+        Arc::clone(&self.accept_failed)
     }
 }
 

@@ -2,21 +2,22 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::platform::{self, Group};
+use super::platform::{Group, Groups, Guardian};
 
 /// A process and its group (Unix) or job (Windows). When dropped before its end was seen, all of it is killed.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    group: Group,
+    group: Arc<Group>,
     pid: u32,
+    guardian: Guardian,
 }
 
 /// A process just started, and what it prints.
@@ -44,8 +45,8 @@ struct Order {
 // === impl Process ===
 
 impl Process {
-    fn spawn(mut command: Command) -> io::Result<Spawned> {
-        platform::prepare(&mut command);
+    fn spawn(mut command: Command, groups: &Groups, guardian: &Guardian) -> io::Result<Spawned> {
+        let prepared = groups.prepare(&mut command)?;
         // Covers the way from here to `Process`; from there on its own `Drop` does, for the whole group.
         command.kill_on_drop(true);
         let mut child = command.spawn()?;
@@ -54,20 +55,33 @@ impl Process {
         else {
             return Err(io::Error::other("the new process has no id or no output"));
         };
-        let group = Group::adopt(&child, pid)?;
-        Ok(Spawned { process: Self { child, group, pid }, stdout, stderr })
+        let group = Arc::new(Group::adopt(&child, pid, prepared)?);
+        guardian.watch_group(&group);
+        let process = Self { child, group, pid, guardian: guardian.clone() };
+        Ok(Spawned { process, stdout, stderr })
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Waits for the process to end, then kills what it left behind in its group. Cancel safe.
+    /// The process with all its descendants, to be looked at.
+    pub(super) fn group(&self) -> Arc<Group> {
+        Arc::clone(&self.group)
+    }
+
+    /// Waits for the process to end, then kills what it left behind in its group. Says so again when asked again. Cancel
+    /// safe.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let was_reaped = self.child.id().is_none();
         let status = self.child.wait().await?;
+        if was_reaped {
+            return Ok(status);
+        }
         // Directly after the leader was reaped: members that live on keep the group's id in use, and without any
         // the id cannot come round to a new process within these few instructions.
         self.group.kill();
+        self.guardian.forget_group(&self.group);
         Ok(status)
     }
 
@@ -90,25 +104,29 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        if self.child.id().is_some() {
+            self.group.kill();
+            self.guardian.forget_group(&self.group);
+        }
     }
 }
 
 // === impl Spawner ===
 
 impl Spawner {
-    /// Starts the thread; it ends when the last clone is dropped.
+    /// Starts the thread; it ends when the last clone is dropped. `guardian` is told of every process.
     ///
     /// # Errors
     /// Not called within a tokio runtime, or the system has no thread to give.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(guardian: Guardian) -> io::Result<Self> {
         let runtime = Handle::try_current().map_err(io::Error::other)?;
+        let groups = Groups::new();
         let (orders, incoming) = mpsc::channel::<Order>();
         thread::Builder::new().name("asgate-spawn".to_owned()).spawn(move || {
             let _entered = runtime.enter();
             for Order { command, reply } in incoming {
                 // Nobody waits for it any more: dropping the process kills it.
-                let _ = reply.send(Process::spawn(command));
+                let _ = reply.send(Process::spawn(command, &groups, &guardian));
             }
         })?;
         Ok(Self(orders))

@@ -1,110 +1,121 @@
-//! When a worker counts as ready: it accepted a connection and answered an HTTP request on it, whatever the status.
+//! When a worker counts as ready: a process of its own listens at its address, it answered an HTTP request there, its
+//! health check passes where there is one, and its warm-up requests were answered.
 //!
-//! The app sees that request: `HEAD /` with `User-Agent: asgate-readiness`. HEAD, because its answer has no body to
-//! wait for and RFC 9110 section 9.3.2 makes it safe.
-//!
-//! A connection, once made, is never given up for a new attempt: connections that are opened and dropped are what
-//! makes a Windows worker deaf (python/cpython#93821), and asking an app twice does not make it answer sooner.
+//! Without a health check the question is `HEAD /` with `User-Agent: asgate-readiness`, and any status is an answer:
+//! HEAD, because its answer has no body to wait for and RFC 9110 section 9.3.2 makes it safe.
 
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::platform;
-use crate::config::Address;
+use super::platform::{Group, Listening};
+use crate::config::{Address, Health};
+use crate::upstream::health::{self, Failure};
+use crate::upstream::{Answer, Probe, ProbeError, Way, Worker};
 
-/// Between two attempts to connect to a worker that does not listen yet.
+/// Between two looks at a worker that does not listen yet.
 const POLL: Duration = Duration::from_millis(50);
-/// How long the rest of an answer is read, once its status line has come.
-const REST: Duration = Duration::from_secs(1);
-const REQUEST: &[u8] =
-    b"HEAD / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: asgate-readiness\r\nConnection: close\r\n\r\n";
-/// `HTTP/1.1 200`: protocol, space, status (RFC 9112 section 4).
-const STATUS_LENGTH: usize = 12;
+/// Between two questions to an app that does not answer as it should yet.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// A warm-up request that is answered with this or more has not warmed anything up.
+const SERVER_ERROR: u16 = 500;
 
-/// Why there was no answer: how the last attempt went.
+/// What was missing last.
 #[derive(Debug, Error)]
 pub enum Silence {
-    #[error("it does not accept connections: {0}")]
-    Unreachable(io::Error),
-    #[error("it accepted the connection and then said nothing")]
-    Mute,
-    #[error("it closed the connection without an answer")]
-    Closed,
-    #[error("the connection broke: {0}")]
-    Broken(io::Error),
-    #[error("what it answered is not HTTP/1: {0:?}")]
-    NotHttp(String),
+    #[error("it does not accept connections: nobody listens at {0}")]
+    NotListening(Address),
+    #[error("another process listens at {0}")]
+    Foreign(Address),
+    #[error("{0}")]
+    Probe(#[from] ProbeError),
+    #[error("health check {path}: {failure}")]
+    Unhealthy { path: String, failure: Failure },
+    #[error("warm-up request {path}: {what}")]
+    Cold { path: String, what: String },
 }
 
-/// Returns once the worker at `address` has answered.
-///
-/// # Errors
-/// It has not `within` that time.
-pub(super) async fn until_answered(address: &Address, within: Duration) -> Result<(), Silence> {
-    let mut silence = Silence::Unreachable(io::ErrorKind::TimedOut.into());
-    timeout(within, poll(address, &mut silence)).await.map_err(|_elapsed| silence)
+/// A worker that is starting.
+pub(super) struct Newcomer<'a> {
+    pub(super) worker: &'a Arc<Worker>,
+    pub(super) group: &'a Arc<Group>,
+    pub(super) health: Option<&'a Health>,
+    /// Paths to be requested before it gets traffic.
+    pub(super) warmup: &'a [String],
 }
 
-async fn poll(address: &Address, silence: &mut Silence) {
-    while let Err(reason) = attempt(address, silence).await {
-        *silence = reason;
-        sleep(POLL).await;
+impl Newcomer<'_> {
+    /// Returns once the worker is ready.
+    ///
+    /// # Errors
+    /// It was not `within` that time: what was missing last.
+    pub(super) async fn until_ready(&self, within: Duration) -> Result<(), Silence> {
+        let mut missing = Silence::NotListening(self.worker.address().clone());
+        let ready = timeout(within, self.steps(&mut missing)).await;
+        ready.map_err(|_elapsed| missing)
     }
-}
 
-async fn attempt(address: &Address, silence: &mut Silence) -> Result<(), Silence> {
-    match address {
-        Address::Tcp(address) => {
-            let stream = TcpStream::connect(address).await.map_err(Silence::Unreachable)?;
-            refuse_self_connection(&stream).map_err(Silence::Unreachable)?;
-            *silence = Silence::Mute;
-            exchange(stream).await
+    async fn steps(&self, missing: &mut Silence) {
+        self.until_listening(missing).await;
+        while let Err(reason) = self.answers(missing).await {
+            *missing = reason;
+            sleep(POLL).await;
         }
-        Address::Unix(path) => {
-            let stream = platform::connect_unix(path).await.map_err(Silence::Unreachable)?;
-            *silence = Silence::Mute;
-            exchange(stream).await
+        for path in self.warmup {
+            while let Err(what) = self.warms_up(path).await {
+                *missing = Silence::Cold { path: path.clone(), what };
+                sleep(ASK_AGAIN).await;
+            }
         }
     }
-}
 
-/// Connecting to a port of the ephemeral range that nobody listens on can succeed: when the system picks that very
-/// port as the source, the socket is connected to itself (simultaneous open, RFC 9293 section 3.5).
-fn refuse_self_connection(stream: &TcpStream) -> io::Result<()> {
-    match stream.local_addr()? == stream.peer_addr()? {
-        true => Err(io::ErrorKind::ConnectionRefused.into()),
-        false => Ok(()),
+    /// Nothing is connected to before: a connection that another process takes is a request that the wrong app gets.
+    async fn until_listening(&self, missing: &mut Silence) {
+        loop {
+            let (group, address) = (Arc::clone(self.group), self.worker.address().clone());
+            let listening = tokio::task::spawn_blocking(move || group.listening(&address)).await;
+            let address = self.worker.address().clone();
+            *missing = match listening {
+                Ok(Listening::Absent) => Silence::NotListening(address),
+                Ok(Listening::Foreign) => Silence::Foreign(address),
+                // Where the system does not tell, the answer has to do.
+                Ok(Listening::Ours | Listening::Unknown) | Err(_) => return,
+            };
+            sleep(POLL).await;
+        }
+    }
+
+    async fn answers(&self, missing: &mut Silence) -> Result<(), Silence> {
+        let Some(health) = self.health else {
+            self.ask(&Probe::new(Method::HEAD, "/", "readiness"), missing).await?;
+            return Ok(());
+        };
+        let answer = self.ask(&health::probe(health), missing).await?;
+        if let Err(failure) = health::judge(&answer, &health.expect) {
+            sleep(ASK_AGAIN).await;
+            return Err(Silence::Unhealthy { path: health.path.clone(), failure });
+        }
+        Ok(())
+    }
+
+    async fn warms_up(&self, path: &str) -> Result<(), String> {
+        let probe = Probe::new(Method::GET, path, "warmup");
+        let asked = self.worker.ask(&probe, Way::Kept).await;
+        let answer =
+            asked.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        match answer.status.as_u16() {
+            SERVER_ERROR.. => Err(format!("status {}", answer.status.as_u16())),
+            _ => Ok(()),
+        }
+    }
+
+    /// An app that accepts and says nothing is waited for: see [`crate::upstream::Worker::ask`].
+    async fn ask(&self, probe: &Probe, missing: &mut Silence) -> Result<Answer, Silence> {
+        *missing = Silence::Probe(ProbeError::Mute);
+        let asked = self.worker.ask(probe, Way::Kept).await;
+        Ok(asked.map_err(|_shutting_down| ProbeError::Closed)??)
     }
 }
-
-/// One request, one answer, read to its end so that the close that follows is a FIN and not a reset. Our side is
-/// not shut down before: Uvicorn takes a half-close for a client that has left.
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Silence> {
-    stream.write_all(REQUEST).await.map_err(Silence::Broken)?;
-    let mut head = [0; STATUS_LENGTH];
-    stream.read_exact(&mut head).await.map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Silence::Closed,
-        _ => Silence::Broken(error),
-    })?;
-    if !is_status(&head) {
-        return Err(Silence::NotHttp(String::from_utf8_lossy(&head).into_owned()));
-    }
-    // Neither a slow end nor a broken one takes the answer back.
-    let _ = timeout(REST, tokio::io::copy(&mut stream, &mut tokio::io::sink())).await;
-    Ok(())
-}
-
-fn is_status(head: &[u8; STATUS_LENGTH]) -> bool {
-    let [protocol @ .., minor, b' ', a, b, c] = head else {
-        return false;
-    };
-    protocol == b"HTTP/1." && [minor, a, b, c].into_iter().all(u8::is_ascii_digit)
-}
-
-#[cfg(test)]
-mod tests;

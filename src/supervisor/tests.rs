@@ -2,25 +2,25 @@
 
 mod lifecycle;
 mod orphans;
+mod other_servers;
 mod uvicorn;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::num::NonZeroU16;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::{
-    Change, OutputLine, OutputSink, Ports, Ready, StartError, Stream, Supervisor, WorkerId,
+    Guardian, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor, Surroundings, WorkerId,
 };
-use crate::config::{Address, App, Start, Transport};
+use crate::config::{Address, App, Connections, Start};
+use crate::telemetry::{AccessLog, Telemetry};
+use crate::upstream::Upstream;
 
 /// Longer than anything here takes, short enough not to be waited for in vain.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,63 +57,84 @@ impl Printed {
     }
 }
 
-/// A supervisor and all that it says.
+/// A generation that joined the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Ready {
+    id: WorkerId,
+    address: Address,
+    pid: u32,
+}
+
+/// A supervisor, the pool that it fills, and what its workers print.
 struct Running {
     supervisor: Supervisor,
-    changes: mpsc::UnboundedReceiver<Change>,
+    pool: Arc<Upstream>,
+    /// Those that [`Running::next_ready`] has returned.
+    seen: Vec<Ready>,
     printed: Arc<Printed>,
 }
 
 impl Running {
     fn start(app: &App) -> Self {
-        let (sender, changes) = mpsc::unbounded_channel();
+        Self::try_start(app).expect("the supervisor starts")
+    }
+
+    fn try_start(app: &App) -> Result<Self, StartError> {
         let printed = Arc::new(Printed::default());
-        let supervisor =
-            Supervisor::start("backend", app, &Ports::default(), sender, printed.clone())
-                .expect("the supervisor starts");
-        Self { supervisor, changes, printed }
+        let policy = Connections { idle_timeout: PATIENCE, max_idle: 8, prewarm: 0 };
+        let pool = Arc::new(Upstream::new("backend", policy, None));
+        let telemetry = Telemetry::new(AccessLog::Off, Box::new(std::io::sink()));
+        let surroundings = Surroundings {
+            ports: Ports::default(),
+            guardian: Guardian::default(),
+            telemetry: Arc::new(telemetry.expect("telemetry")),
+            output: printed.clone(),
+        };
+        let supervisor = Supervisor::start(&pool, app, None, surroundings)?;
+        Ok(Self { supervisor, pool, seen: Vec::new(), printed })
     }
 
     async fn ready(&mut self) -> Result<(), StartError> {
         timeout(PATIENCE, self.supervisor.ready()).await.expect("decided in time")
     }
 
-    async fn stop(self) -> mpsc::UnboundedReceiver<Change> {
+    async fn stop(self) {
         timeout(PATIENCE, self.supervisor.stop()).await.expect("stopped in time");
-        self.changes
+        assert!(self.pool.workers().is_empty(), "nobody is left in the pool");
     }
 
-    async fn next_change(&mut self) -> Change {
-        timeout(PATIENCE, self.changes.recv()).await.expect("in time").expect("a change")
+    /// Those in the pool now.
+    fn pool(&self) -> Vec<Ready> {
+        let ready = |worker: &Arc<crate::upstream::Worker>| {
+            let identity = worker.identity();
+            let index = identity.name.parse().expect("an index");
+            let id = WorkerId { index, generation: identity.generation };
+            Ready { id, address: worker.address().clone(), pid: identity.pid.expect("a pid") }
+        };
+        self.pool.workers().iter().map(ready).collect()
     }
 
+    /// Waits for a generation that was not there before.
     async fn next_ready(&mut self) -> Ready {
-        match self.next_change().await {
-            Change::Ready(ready) => ready,
-            Change::Gone { id, reason } => panic!("worker {id} is gone: {reason}"),
-        }
+        eventually("a new generation", || self.pool().iter().any(|r| !self.seen.contains(r))).await;
+        let new = self.pool().into_iter().find(|ready| !self.seen.contains(ready));
+        let new = new.expect("it is still there");
+        self.seen.push(new.clone());
+        new
     }
 
-    async fn next_gone(&mut self) -> (WorkerId, String) {
-        match self.next_change().await {
-            Change::Gone { id, reason } => (id, reason),
-            Change::Ready(ready) => panic!("{ready:?} instead of a worker that is gone"),
-        }
+    /// Waits until this generation is out of the pool.
+    async fn gone(&self, ready: &Ready) {
+        eventually("it leaves the pool", || !self.pool().contains(ready)).await;
     }
 }
 
 /// One worker in `directory`, with short timeouts.
 fn app(directory: &Path, start: Start) -> App {
     App {
-        start,
-        directory: directory.to_owned(),
-        python: None,
-        workers: NonZeroU16::MIN,
-        env: BTreeMap::new(),
-        transport: Transport::Auto,
-        root_path: String::new(),
         startup_timeout: PATIENCE,
         stop_timeout: Duration::from_secs(5),
+        ..App::new(start, directory.to_owned())
     }
 }
 
@@ -121,6 +142,13 @@ fn app(directory: &Path, start: Start) -> App {
 fn python(program: &str) -> App {
     let words = ["python3", "-c", program, "{socket}"].map(str::to_owned);
     app(&std::env::temp_dir(), Start::Command(words.into()))
+}
+
+/// The interpreter with Uvicorn.
+pub(super) fn interpreter() -> PathBuf {
+    // Where scripts/setup puts it, unless it says otherwise.
+    let usual = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python").into();
+    std::env::var_os("ASGATE_TEST_PYTHON").map_or_else(usual, PathBuf::from)
 }
 
 /// Whether a process runs; one that is dead but not reaped does not.

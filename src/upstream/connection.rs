@@ -2,7 +2,9 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -33,12 +35,14 @@ pub enum Check {
 pub struct Connection {
     stream: Stream,
     counted: ConnectionGuard,
+    /// The worker's count of what was read from it.
+    heard: Arc<AtomicU64>,
     input: BytesMut,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, counted: ConnectionGuard) -> Self {
-        Self { stream, counted, input: BytesMut::new() }
+    pub(super) fn new(stream: Stream, counted: ConnectionGuard, heard: Arc<AtomicU64>) -> Self {
+        Self { stream, counted, heard, input: BytesMut::new() }
     }
 
     /// What was read and not taken yet.
@@ -52,7 +56,9 @@ impl Connection {
     /// As the system says; a reset by the worker among them.
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(READ_SIZE);
-        poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input)
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input));
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(read)
     }
 
     /// Writes some of `bytes`.

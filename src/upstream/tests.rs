@@ -8,7 +8,7 @@ use crate::config::Address;
 use crate::telemetry::Metrics;
 
 fn policy() -> Connections {
-    Connections { idle_timeout: Duration::from_secs(4), max_idle: 2 }
+    Connections { idle_timeout: Duration::from_secs(4), max_idle: 2, prewarm: 0 }
 }
 
 fn worker(name: &str, generation: u64, address: Address) -> Arc<Worker> {
@@ -25,15 +25,15 @@ async fn listening() -> (TcpListener, Address) {
 
 fn names(upstream: &Upstream, turns: usize) -> Vec<String> {
     (0..turns)
-        .filter_map(|_| upstream.choose(&[]))
-        .map(|worker| worker.identity().name.to_string())
+        .filter_map(|_| upstream.acquire(&[]))
+        .map(|slot| slot.worker().identity().name.to_string())
         .collect()
 }
 
 #[tokio::test]
 async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy());
+    let upstream = Upstream::new("u", policy(), None);
     upstream.join(worker("1", 1, address.clone()));
     upstream.join(worker("2", 1, address.clone()));
     upstream.join(worker("1", 2, address));
@@ -52,22 +52,23 @@ async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     upstream.leave("1", 2);
     assert_eq!(names(&upstream, 2), ["2", "2"], "only the other is left");
     upstream.leave("2", 1);
-    assert!(upstream.choose(&[]).is_none(), "nobody is left");
+    assert!(upstream.acquire(&[]).is_none(), "nobody is left");
 }
 
 #[tokio::test]
 async fn workers_that_were_tried_are_left_out() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy());
+    let upstream = Upstream::new("u", policy(), None);
     upstream.join(worker("1", 0, address.clone()));
     upstream.join(worker("2", 0, address));
-    let first = upstream.choose(&[]).expect("a worker");
+    let first = Arc::clone(upstream.acquire(&[]).expect("a worker").worker());
     let tried = vec![first];
     for _ in 0..4 {
-        let other = upstream.choose(&tried).expect("the other");
-        assert!(!Arc::ptr_eq(&other, &tried[0]), "never the one that was tried");
+        let slot = upstream.acquire(&tried).expect("the other");
+        let other = slot.worker();
+        assert!(!Arc::ptr_eq(other, &tried[0]), "never the one that was tried");
     }
-    assert!(upstream.choose(&upstream.workers()).is_none(), "all were tried");
+    assert!(upstream.acquire(&upstream.workers()).is_none(), "all were tried");
 }
 
 #[tokio::test]
@@ -83,7 +84,7 @@ async fn a_slot_counts_until_it_is_dropped() {
 #[tokio::test]
 async fn parked_connections_are_taken_again_up_to_the_limit() {
     let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire();
+    let slot = worker("1", 0, address).acquire().expect("a place");
     let mut accepted = Vec::new();
     let mut connections = Vec::new();
     for _ in 0..3 {
@@ -98,7 +99,7 @@ async fn parked_connections_are_taken_again_up_to_the_limit() {
 #[tokio::test]
 async fn a_connection_the_worker_closed_is_not_taken() {
     let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire();
+    let slot = worker("1", 0, address).acquire().expect("a place");
     let connection = slot.connect(None).await.expect("connected");
     let (accepted, _) = listener.accept().await.expect("accepted");
     slot.park(connection, Check::Notes);
@@ -110,10 +111,10 @@ async fn a_connection_the_worker_closed_is_not_taken() {
 #[tokio::test]
 async fn a_retired_worker_keeps_no_connection() {
     let (listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy());
+    let upstream = Upstream::new("u", policy(), None);
     let member = worker("1", 1, address);
     upstream.join(Arc::clone(&member));
-    let slot = member.acquire();
+    let slot = member.acquire().expect("a place");
     let (kept, late) = (slot.connect(None).await, slot.connect(None).await);
     let _accepted = (listener.accept().await, listener.accept().await);
     slot.park(kept.expect("connected"), Check::Notes);
@@ -125,11 +126,137 @@ async fn a_retired_worker_keeps_no_connection() {
 #[tokio::test]
 async fn unused_connections_expire() {
     let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire();
+    let slot = worker("1", 0, address).acquire().expect("a place");
     let connection = slot.connect(None).await.expect("connected");
     let _accepted = listener.accept().await;
     slot.park(connection, Check::Notes);
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(4)).await;
     assert!(slot.reuse(Check::Kernel).is_none(), "idle_timeout has passed");
+}
+
+/// The workers of `turns` requests, each over before the next.
+fn chosen(upstream: &Upstream, turns: usize) -> String {
+    names(upstream, turns).concat()
+}
+
+#[tokio::test]
+async fn what_speaks_against_a_worker_puts_others_first() {
+    let (_listener, address) = listening().await;
+    let upstream = Upstream::new("u", policy(), None);
+    let [one, two] = ["1", "2"].map(|name| worker(name, 1, address.clone()));
+    upstream.join(Arc::clone(&one));
+    upstream.join(Arc::clone(&two));
+    assert_eq!(chosen(&upstream, 4), "1212", "the control: in turn");
+    for mark in [Mark::Silent, Mark::Unhealthy, Mark::Drained, Mark::Deaf] {
+        one.mark(mark, true);
+        assert_eq!(chosen(&upstream, 3), "222", "{mark:?}");
+        one.mark(mark, false);
+    }
+    one.mark(Mark::Silent, true);
+    two.mark(Mark::Unhealthy, true);
+    assert_eq!(chosen(&upstream, 4).len(), 4, "the doubtful are tried when there is nobody else");
+    assert!(upstream.is_ready(), "and that counts as ready");
+    two.mark(Mark::Drained, true);
+    assert_eq!(chosen(&upstream, 2), "11", "but nobody who is to get nothing");
+    one.mark(Mark::Drained, true);
+    assert!(upstream.acquire(&[]).is_none() && !upstream.is_ready(), "not even in need");
+}
+
+#[tokio::test]
+async fn a_deaf_worker_serves_on_the_connections_it_has() {
+    let (listener, address) = listening().await;
+    let upstream = Upstream::new("u", policy(), None);
+    let deaf = worker("1", 1, address);
+    upstream.join(Arc::clone(&deaf));
+    let slot = upstream.acquire(&[]).expect("a place");
+    let connection = slot.connect(None).await.expect("connected");
+    let _accepted = listener.accept().await;
+    deaf.mark(Mark::Deaf, true);
+    assert!(upstream.acquire(&[]).is_none(), "its only connection is in use");
+    slot.park(connection, Check::Notes);
+    let next = upstream.acquire(&[]).expect("the connection is free again");
+    assert!(next.reuse(Check::Kernel).is_some(), "and serves");
+    let refused = next.connect(None).await;
+    assert!(matches!(refused, Err(ConnectError::Failed(_))), "no new one is even tried");
+}
+
+#[tokio::test]
+async fn a_retired_worker_gives_no_place_and_says_when_it_is_empty() {
+    let (_listener, address) = listening().await;
+    let upstream = Upstream::new("u", policy(), None);
+    let member = worker("1", 1, address);
+    upstream.join(Arc::clone(&member));
+    let slots = [upstream.acquire(&[]), upstream.acquire(&[])];
+    upstream.leave("1", 1);
+    assert!(Arc::clone(&member).acquire().is_none(), "no place any more");
+    let mut drained = std::pin::pin!(member.drained());
+    let [one, two] = slots;
+    let waits = tokio::time::timeout(Duration::ZERO, drained.as_mut()).await;
+    assert!(waits.is_err(), "two requests are on it");
+    drop(one);
+    let waits = tokio::time::timeout(Duration::ZERO, drained.as_mut()).await;
+    assert!(waits.is_err(), "one still is");
+    drop(two);
+    drained.await;
+}
+
+/// Requests and a retirement at the same time, again and again: whoever waits for the worker to be empty never sees it
+/// empty and then a request on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_slips_past_a_drain() {
+    let (_listener, address) = listening().await;
+    for round in 0..300 {
+        let upstream = Arc::new(Upstream::new("u", policy(), None));
+        let member = worker("1", 1, address.clone());
+        upstream.join(Arc::clone(&member));
+        let requests = Arc::clone(&upstream);
+        let taker = tokio::spawn(async move {
+            let mut taken = 0;
+            while let Some(slot) = requests.acquire(&[]) {
+                taken += 1;
+                drop(slot);
+            }
+            taken
+        });
+        while member.requests() == 0 {
+            tokio::task::yield_now().await;
+        }
+        upstream.leave("1", 1);
+        member.drained().await;
+        let given = member.requests();
+        assert!(taker.await.expect("it ends") >= given, "round {round}");
+        assert_eq!(member.requests(), given, "round {round}: nothing came after the drain");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_made_before_the_first_request() {
+    let (listener, address) = listening().await;
+    let policy = Connections { prewarm: 2, ..policy() };
+    let identity = Identity { name: "1".into(), generation: 1, pid: None };
+    let metrics = Metrics::new().expect("metrics").worker("u", "1");
+    let member = Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy, metrics));
+    Arc::clone(&member).prewarm().await;
+    let _accepted = [listener.accept().await, listener.accept().await];
+    assert_eq!(member.idle_connections(), 2, "as many as were asked for");
+}
+
+#[tokio::test]
+async fn a_replacement_begins_with_a_small_share() {
+    let (_listener, address) = listening().await;
+    let upstream = Upstream::new("u", policy(), Some(Duration::from_secs(10)));
+    let identity = Identity { name: "2".into(), generation: 2, pid: None };
+    let metrics = Metrics::new().expect("metrics").worker("u", "2");
+    let rising = Worker::new(identity, address.clone(), NonZeroU16::MIN, policy(), metrics);
+    upstream.join(worker("1", 1, address));
+    upstream.join(Arc::new(rising.rising_for(Duration::from_secs(10))));
+    tokio::time::pause();
+    let share = |turns| chosen(&upstream, turns).matches('2').count();
+    assert_eq!(share(200), 10, "a tenth of its half at first");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    upstream.sweep();
+    assert_eq!(share(200), 100, "its half in the end");
+    upstream.leave("1", 1);
+    assert_eq!(share(10), 10, "and all when there is nobody else");
 }

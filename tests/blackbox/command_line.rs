@@ -178,7 +178,7 @@ fn version_and_help_are_on_stdout() {
     );
     let output = asgate(&["--help"], directory.path());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    for command in ["run", "serve", "check", "schema"] {
+    for command in ["run", "serve", "check", "schema", "status", "restart", "stop"] {
         let line = |line: &str| line.trim_start().starts_with(command);
         assert!(stdout(&output).lines().any(line), "{command} in:\n{}", stdout(&output));
         let help = asgate(&[command, "--help"], directory.path());

@@ -12,6 +12,7 @@
 
 mod support;
 
+mod admin_api;
 mod clients_agree;
 mod command_line;
 mod disconnects_are_passed_on;
@@ -25,6 +26,8 @@ mod large_bodies_need_no_memory;
 mod limits_hold;
 mod long_requests_survive;
 mod mixed_load_loses_nothing;
+mod operations_commands;
+mod operations_guide;
 mod pingora_edges;
 mod requests_are_unambiguous;
 mod responses_are_sane;

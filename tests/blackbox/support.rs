@@ -2,6 +2,7 @@
 //!
 //! Ports come from the system, waiting is on conditions, and everything that is started ends with its owner.
 
+pub mod app;
 pub mod client;
 pub mod edge;
 pub mod frames;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::super::checked::Address;
 use super::super::pending;
+use super::super::problem::quoted;
 use super::text::is_host_name;
 
 /// Whether the system and its runtime have Unix sockets.
@@ -51,6 +52,18 @@ pub fn parse(text: &str, base: &Path, used_to: Use) -> Result<Address, (String, 
         }
     }
     Ok(Address::Tcp(address))
+}
+
+impl Address {
+    /// Reads an address to connect to from the command line. A relative path is relative to the current directory.
+    ///
+    /// # Errors
+    /// `what is wrong (got X, allowed Y)`.
+    pub fn to_connect(text: &str) -> Result<Self, String> {
+        let here = std::path::absolute(".").unwrap_or_default();
+        parse(text, &here, Use::Connect)
+            .map_err(|(what, allowed)| format!("{what} (got {}, allowed {allowed})", quoted(text)))
+    }
 }
 
 /// Whether the two cannot be listened on at the same time.

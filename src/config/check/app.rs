@@ -1,17 +1,48 @@
 //! How to start supervised workers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::super::checked::{App, Start, Transport};
+use super::super::checked::{App, Recycle, Start, Transport};
 use super::super::model;
 use super::super::place::Place;
-use super::super::problem::quoted;
-use super::Check;
 use super::text::{self, is_asgi_reference};
+use super::{Check, lifecycle};
+
+impl App {
+    /// `start` in `directory`, which has to be absolute; every other key has its default.
+    pub fn new(start: Start, directory: PathBuf) -> Self {
+        let model = model::App::default();
+        Self {
+            start,
+            args: Vec::new(),
+            directory,
+            python: None,
+            workers: model.workers,
+            env: BTreeMap::new(),
+            transport: transport(model.transport),
+            root_path: String::new(),
+            warmup: Vec::new(),
+            startup_timeout: model.startup_timeout.0,
+            stop_timeout: model.stop_timeout.0,
+            hang_timeout: model.hang_timeout.0.map(|span| span.0),
+            recycle: Recycle::default(),
+            restart: lifecycle::restart(&model.restart),
+        }
+    }
+}
 
 impl Check<'_> {
-    pub(super) fn app(&mut self, model: &model::App, place: &Place<'_>) -> Option<App> {
+    /// `idle_timeout`: how long asgate keeps unused connections to the workers, if that is known.
+    pub(super) fn app(
+        &mut self,
+        model: &model::App,
+        idle_timeout: Option<Duration>,
+        place: &Place<'_>,
+    ) -> Option<App> {
         let start = self.start(model, place);
+        let args = self.args(model, idle_timeout, place);
         let directory = match &model.directory {
             Some(directory) => self.directory(directory, &place.key("directory")),
             None => Some(self.base.to_owned()),
@@ -20,22 +51,27 @@ impl Check<'_> {
             Some(python) => self.program(python, &place.key("python")).map(Some),
             None => Some(None),
         };
-        let root_path = self.root_path(&model.root_path, &place.key("root_path"));
         let env = self.env(model, &place.key("env").hidden());
+        let root_path = self.root_path(&model.root_path, &place.key("root_path"));
+        let warmup = self.warmup(&model.warmup, &place.key("warmup"));
+        let recycle = self.recycle(&model.recycle, &place.key("recycle"));
+        let restart = self.restart(&model.restart, &place.key("restart"));
         env?;
         Some(App {
             start: start?,
+            args: args?,
             directory: directory?,
             python: python?,
             workers: model.workers,
             env: model.env.clone(),
-            transport: match model.transport {
-                model::Transport::Auto => Transport::Auto,
-                model::Transport::Tcp => Transport::Tcp,
-            },
+            transport: transport(model.transport),
             root_path: root_path?,
+            warmup: warmup?,
             startup_timeout: model.startup_timeout.0,
             stop_timeout: model.stop_timeout.0,
+            hang_timeout: model.hang_timeout.0.map(|span| span.0),
+            recycle: recycle?,
+            restart: restart?,
         })
     }
 
@@ -73,8 +109,11 @@ impl Check<'_> {
 
     /// Keys that a command would silently ignore.
     fn only_for_asgi(&mut self, model: &model::App, place: &Place<'_>) {
-        let given =
-            [("python", model.python.is_some()), ("root_path", !model.root_path.is_empty())];
+        let given = [
+            ("args", !model.args.is_empty()),
+            ("python", model.python.is_some()),
+            ("root_path", !model.root_path.is_empty()),
+        ];
         for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
             let what = "has no effect with command";
             self.report(place.key(key).problem(what, "this key with asgi only"));
@@ -123,23 +162,11 @@ impl Check<'_> {
         self.report(place.problem("is not a root path", allowed));
         None
     }
+}
 
-    /// What the system's environment cannot hold; values are not shown.
-    fn env(&mut self, model: &model::App, place: &Place<'_>) -> Option<()> {
-        let mut fine = Some(());
-        for (name, value) in &model.env {
-            if name.is_empty() || name.contains(['=', '\0']) {
-                let allowed = "a name without =";
-                let (place, what) = (place.name_of(name), "is not a variable's name");
-                self.report(place.problem_with(what, quoted(name), allowed));
-                fine = None;
-            }
-            if value.contains('\0') {
-                let allowed = "text without NUL";
-                self.report(place.key(name).problem("holds a NUL character", allowed));
-                fine = None;
-            }
-        }
-        fine
+fn transport(model: model::Transport) -> Transport {
+    match model {
+        model::Transport::Auto => Transport::Auto,
+        model::Transport::Tcp => Transport::Tcp,
     }
 }

@@ -32,7 +32,8 @@ impl Check<'_> {
         None
     }
 
-    fn absolute(&mut self, text: &str, place: &Place<'_>) -> Option<PathBuf> {
+    /// A path that need not lead to anything.
+    pub(super) fn absolute(&mut self, text: &str, place: &Place<'_>) -> Option<PathBuf> {
         if text.is_empty() || text.contains('\0') {
             self.report(place.problem("is not a path", "a path"));
             return None;

@@ -39,6 +39,16 @@ pub fn is_path(text: &str) -> bool {
 pub const PATH: &str = "a path that starts with / and has no ?, #, space or letter beyond ASCII \
                         (percent-encode those)";
 
+/// A path with a query if need be, as a request line holds them (RFC 9112 §3.2.1).
+pub fn is_target(text: &str) -> bool {
+    let (path, query) = text.split_once('?').unwrap_or((text, ""));
+    is_path(path) && query.bytes().all(|b| b.is_ascii_graphic() && b != b'#')
+}
+
+/// What a path with a query looks like.
+pub const TARGET: &str = "a path that starts with /, with a query if need be, and has no #, space \
+                          or letter beyond ASCII (percent-encode those)";
+
 /// `module:attribute`, each part dotted identifiers (Uvicorn's `import_from_string`).
 pub fn is_asgi_reference(text: &str) -> bool {
     let is_dotted = |text: &str| {

@@ -18,6 +18,11 @@ const IDLE_FIXED: Duration = Duration::from_secs(4);
 /// Supervised Uvicorn workers are started with a longer keep-alive than this.
 const IDLE_SUPERVISED: Duration = Duration::from_secs(60);
 
+/// A supervised worker's listener is there for asgate alone: its first request need not wait for a
+/// connection. What a fixed one makes of connections without a request is not known.
+const PREWARM_SUPERVISED: u32 = 1;
+const PREWARM_FIXED: u32 = 0;
+
 /// An upstream, its name, and where each stands.
 pub struct Named<'m> {
     name: &'m str,
@@ -65,24 +70,58 @@ impl Check<'_> {
             let allowed = "1 to 64 letters, digits, - and _";
             self.report(place_of_name.problem_with("is not a name", quoted(name), allowed));
         }
-        let workers = self.workers(model, place)?;
-        let default = match workers {
-            Workers::Supervised(_) => IDLE_SUPERVISED,
-            Workers::Fixed(_) => IDLE_FIXED,
+        let connections = self.connections(model, &place.key("connections"));
+        let workers = self.workers(model, place);
+        let health = match &model.health {
+            Some(health) => self.health(health, &place.key("health")).map(Some),
+            None => Some(None),
         };
         // One way so far; the next variant of the model has to be carried to `checked` here.
         let model::Balance::RoundRobin = model.balance;
-        let connections = Connections {
-            idle_timeout: model.connections.idle_timeout.map_or(default, |span| span.0),
-            max_idle: usize::try_from(model.connections.max_idle).unwrap_or(usize::MAX),
+        let upstream = Upstream {
+            name: (*name).to_owned(),
+            workers: workers?,
+            health: health?,
+            slow_start: model.slow_start.0.map(|span| span.0),
+            connections: connections?,
         };
-        name_is_fine.then(|| Upstream { name: (*name).to_owned(), workers, connections })
+        name_is_fine.then_some(upstream)
+    }
+
+    fn connections(
+        &mut self,
+        upstream: &model::Upstream,
+        place: &Place<'_>,
+    ) -> Option<Connections> {
+        let model = &upstream.connections;
+        let default = match upstream.app {
+            Some(_) => PREWARM_SUPERVISED,
+            None => PREWARM_FIXED,
+        };
+        let prewarm = model.prewarm.unwrap_or(default.min(model.max_idle));
+        if prewarm > model.max_idle && !self.is_damaged(place) {
+            let allowed = format!("at most max_idle ({})", model.max_idle);
+            let what = "is more than is kept";
+            self.report(place.key("prewarm").problem(what, allowed));
+            return None;
+        }
+        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Some(Connections {
+            idle_timeout: idle_timeout(upstream),
+            max_idle: count(model.max_idle),
+            prewarm: count(prewarm),
+        })
     }
 
     /// Exactly one of `app` and `servers`.
     fn workers(&mut self, model: &model::Upstream, place: &Place<'_>) -> Option<Workers> {
+        // Unless what was written there is not known.
+        let is_known = !self.is_damaged(&place.key("connections"));
+        let idle_timeout = is_known.then(|| idle_timeout(model));
         match (&model.app, &model.servers) {
-            (Some(app), None) => self.app(app, &place.key("app")).map(Workers::Supervised),
+            (Some(app), None) => {
+                self.app(app, idle_timeout, &place.key("app")).map(Workers::Supervised)
+            }
             (None, Some(servers)) => {
                 self.servers(servers, &place.key("servers")).map(Workers::Fixed)
             }
@@ -91,7 +130,7 @@ impl Check<'_> {
                     let allowed = "one of app and servers";
                     let what = "has two sources of workers";
                     self.report(place.problem_with(what, "app and servers", allowed));
-                    self.app(app, &place.key("app"));
+                    self.app(app, idle_timeout, &place.key("app"));
                     self.servers(servers, &place.key("servers"));
                 } else if !self.is_damaged(place) {
                     self.report(place.problem_with("has no workers", "neither", "app or servers"));
@@ -119,4 +158,13 @@ impl Check<'_> {
         }
         all(checked)
     }
+}
+
+/// How long an unused connection is kept.
+fn idle_timeout(upstream: &model::Upstream) -> Duration {
+    let default = match upstream.app {
+        Some(_) => IDLE_SUPERVISED,
+        None => IDLE_FIXED,
+    };
+    upstream.connections.idle_timeout.map_or(default, |span| span.0)
 }

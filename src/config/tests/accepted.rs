@@ -1,14 +1,14 @@
 //! What a file without mistakes becomes, and what one with many is told.
 
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use super::super::{
-    AccessLog, Action, Address, App, Config, Connections, HostPattern, Limits, PathPattern, Start,
-    Timeouts, Transport, Workers, load,
+    AccessLog, Action, Address, App, Config, Connections, Expect, Health, HostPattern, Limits,
+    PathPattern, RapidFail, Recycle, Restart, Start, Timeouts, Transport, Workers, load,
 };
 use super::{VALID, read, said, with};
 
@@ -25,6 +25,10 @@ fn app_of(config: &Config) -> &App {
         Some(Workers::Supervised(app)) => app,
         other => panic!("supervised workers, not {other:?}"),
     }
+}
+
+fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("not zero")
 }
 
 #[test]
@@ -52,10 +56,25 @@ fn every_key_has_its_documented_default() {
     assert_eq!(app.root_path, "", "root_path");
     assert_eq!(app.startup_timeout, Duration::from_secs(60), "startup_timeout");
     assert_eq!(app.stop_timeout, Duration::from_secs(30), "stop_timeout");
+    assert!(app.args.is_empty() && app.warmup.is_empty(), "args, warmup");
+    assert_eq!(app.hang_timeout, Some(Duration::from_secs(90)), "hang_timeout");
+    assert_eq!(app.recycle, Recycle::default(), "recycle: never");
+    let rapid_fail = RapidFail { failures: number(10), window: Duration::from_secs(60) };
+    let (backoff, max_backoff) = (Duration::from_secs(1), Duration::from_secs(30));
+    assert_eq!(app.restart, Restart { backoff, max_backoff, rapid_fail }, "restart");
+    let new = App::new(app.start.clone(), app.directory.clone());
+    assert_eq!(format!("{new:?}"), format!("{app:?}"), "App::new has the same defaults");
 
+    for upstream in &config.upstreams {
+        assert_eq!(upstream.health, None, "health");
+        assert_eq!(upstream.slow_start, Some(Duration::from_secs(10)), "slow_start");
+    }
     let connections: Vec<_> = config.upstreams.iter().map(|u| u.connections.clone()).collect();
-    let idle = |seconds| Connections { idle_timeout: Duration::from_secs(seconds), max_idle: 64 };
-    assert_eq!(connections, [idle(60), idle(4)], "connections: supervised, fixed");
+    let idle = |seconds, prewarm| {
+        let idle_timeout = Duration::from_secs(seconds);
+        Connections { idle_timeout, max_idle: 64, prewarm }
+    };
+    assert_eq!(connections, [idle(60, 1), idle(4, 0)], "connections: supervised, fixed");
 
     let route = config.routes.first().expect("a route");
     assert_eq!(route.name, "route-1", "name");
@@ -84,6 +103,84 @@ fn every_key_has_its_documented_default() {
     assert_eq!(route.timeouts, timeouts, "timeouts");
     let limits = Limits { body: Some(100_000_000), header: 65_536, uri: 8192, headers: 100 };
     assert_eq!(route.limits, limits, "limits");
+}
+
+#[test]
+fn keys_of_the_life_of_workers_are_carried_over() {
+    let keys = "      asgi: main:app
+      args: [--log-level, warning, --timeout-keep-alive=121, --timeout-graceful-shutdown, '29']
+      warmup: [/, '/items?warm=1']
+      hang_timeout: off
+      recycle: { max_requests: 1, max_age: 24h, max_memory: 1GiB, on_file_change: [./a/../b, /c] }
+      restart: { backoff: 30s, max_backoff: 30s, rapid_fail: { failures: 1, window: 1h } }
+    health:
+      path: /healthz?full=1
+      interval: 1s
+      timeout: 2s
+      healthy_after: 4
+      unhealthy_after: 5
+      expect: { status: [200, '204', 300-399, '500-599'], body_contains: ok }
+    slow_start: off
+    connections: { idle_timeout: 2m, max_idle: 3, prewarm: 3 }
+";
+    let config = valid(&with("      asgi: main:app\n", keys));
+    let (app, seconds) = (app_of(&config), Duration::from_secs);
+    let args =
+        ["--log-level", "warning", "--timeout-keep-alive=121", "--timeout-graceful-shutdown", "29"];
+    assert_eq!(app.args, args, "args");
+    assert_eq!(app.warmup, ["/", "/items?warm=1"], "warmup");
+    assert_eq!(app.hang_timeout, None, "hang_timeout");
+    let current = std::env::current_dir().expect("one");
+    let recycle = Recycle {
+        max_requests: NonZeroU64::new(1),
+        max_age: Some(seconds(86_400)),
+        max_memory: Some(1 << 30),
+        on_file_change: vec![current.join("a/../b"), PathBuf::from("/c")],
+    };
+    assert_eq!(app.recycle, recycle, "recycle");
+    let rapid_fail = RapidFail { failures: number(1), window: seconds(3600) };
+    let restart = Restart { backoff: seconds(30), max_backoff: seconds(30), rapid_fail };
+    assert_eq!(app.restart, restart, "restart");
+    let upstream = config.upstreams.first().expect("an upstream");
+    let health = Health {
+        path: "/healthz?full=1".to_owned(),
+        interval: seconds(1),
+        timeout: seconds(2),
+        healthy_after: number(4),
+        unhealthy_after: number(5),
+        expect: Expect {
+            status: vec![200..=200, 204..=204, 300..=399, 500..=599],
+            body_contains: Some("ok".to_owned()),
+        },
+    };
+    assert_eq!(upstream.health, Some(health), "health");
+    assert_eq!(upstream.slow_start, None, "slow_start");
+    let connections = Connections { idle_timeout: seconds(120), max_idle: 3, prewarm: 3 };
+    assert_eq!(upstream.connections, connections, "connections");
+}
+
+#[test]
+fn health_has_defaults_of_its_own() {
+    let config =
+        valid(&with("      asgi: main:app\n", "      asgi: main:app\n    health: { path: /up }\n"));
+    let health = Health {
+        path: "/up".to_owned(),
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
+        healthy_after: number(2),
+        unhealthy_after: number(3),
+        expect: Expect { status: vec![200..=399], body_contains: None },
+    };
+    let upstream = config.upstreams.first().expect("an upstream");
+    assert_eq!(upstream.health, Some(health), "health");
+}
+
+#[test]
+fn nothing_is_opened_ahead_where_nothing_is_kept() {
+    let app = "      asgi: main:app\n    connections: { max_idle: 0 }\n";
+    let config = valid(&with("      asgi: main:app\n", app));
+    let prewarm = config.upstreams.first().map(|upstream| upstream.connections.prewarm);
+    assert_eq!(prewarm, Some(0), "the default follows max_idle");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use super::{VALID, said, with};
 
+mod workers;
+
 const LISTENER: &str = "  - address: 127.0.0.1:8080\n";
 const APP: &str = "      asgi: main:app\n";
 const SERVER: &str = "      - address: 127.0.0.1:8001\n";
@@ -325,8 +327,8 @@ fn upstreams() {
                 "asgate.yaml:9:14: upstreams.backend.balance: is not a known value (got \"roundrobin\", allowed round_robin; did you mean \"round_robin\"?)",
             ),
             (
-                "    servers: [{ address: 127.0.0.1:1 }]\n    health: { path: /healthz }\n",
-                "asgate.yaml:9:5: upstreams.backend.health: not implemented yet (got \"health\", allowed no such key until then)",
+                "    servers: [{ address: 127.0.0.1:1 }]\n    queue: { size: 1000 }\n",
+                "asgate.yaml:9:5: upstreams.backend.queue: not implemented yet (got \"queue\", allowed no such key until then)",
             ),
             (
                 "    servers: [{ address: 127.0.0.1:1 }]\n    connections: { max_age: 10m }\n",
@@ -422,10 +424,6 @@ fn apps() {
             (
                 "      asgi: main:app\n      root_path: /api/\n",
                 "asgate.yaml:7:18: upstreams.app.app.root_path: is not a root path (got \"/api/\", allowed a path that starts with / and does not end with one)",
-            ),
-            (
-                "      asgi: main:app\n      recycle: { max_age: 24h }\n",
-                "asgate.yaml:7:7: upstreams.app.app.recycle: not implemented yet (got \"recycle\", allowed no such key until then)",
             ),
             (
                 "      command: []\n",

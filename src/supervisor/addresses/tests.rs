@@ -3,6 +3,7 @@ use std::net::TcpListener;
 
 use super::{Addresses, Lease, Ports};
 use crate::config::Address;
+use crate::supervisor::Guardian;
 use crate::supervisor::WorkerId;
 use crate::supervisor::command::Reach;
 
@@ -20,7 +21,8 @@ fn port_of(lease: &Lease) -> u16 {
 #[test]
 fn ports_are_free_and_given_to_one_worker_at_a_time() {
     let ports = Ports::default();
-    let upstreams = [(); 2].map(|()| Addresses::new(Reach::Port, &ports).expect("ports"));
+    let upstreams =
+        [(); 2].map(|()| Addresses::new(Reach::Port, &ports, &Guardian::default()).expect("ports"));
     let leases: Vec<Lease> = (1..=100)
         .flat_map(|n| [id(n, 1), id(n, 2)])
         .zip(upstreams.iter().cycle())
@@ -39,10 +41,12 @@ mod sockets {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixListener;
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
-    use super::super::{AddressError, PrivateDirectory};
+    use super::super::AddressError;
     use super::*;
+    use crate::supervisor::Guardian;
+    use crate::supervisor::private_directory::PrivateDirectory;
 
     fn path_of(lease: &Lease) -> PathBuf {
         match lease.address() {
@@ -53,7 +57,8 @@ mod sockets {
 
     #[test]
     fn sockets_live_in_a_private_directory_and_leave_nothing() {
-        let addresses = Addresses::new(Reach::Socket, &Ports::default()).expect("a directory");
+        let addresses = Addresses::new(Reach::Socket, &Ports::default(), &Guardian::default())
+            .expect("a directory");
         let (first, second) = (addresses.lease(id(1, 1)), addresses.lease(id(1, 2)));
         let (first, second) = (first.expect("an address"), second.expect("an address"));
         let path = path_of(&first);
@@ -71,10 +76,12 @@ mod sockets {
 
     #[test]
     fn a_socket_path_that_is_too_long_is_refused_with_the_remedy() {
-        let long = Path::new("/tmp").join("x".repeat(100));
-        // Not created: a lease does not touch the file system, and neither does its removal.
-        let addresses = Addresses::Sockets(PrivateDirectory(long));
-        let error = addresses.lease(id(1, 1)).expect_err("over 108 bytes");
+        let home = tempfile::TempDir::new().expect("a directory");
+        let long = home.path().join("x".repeat(100));
+        fs::create_dir(&long).expect("a long name");
+        let directory =
+            PrivateDirectory::create_in(&long, &Guardian::default()).expect("a directory in it");
+        let error = Addresses::Sockets(directory).lease(id(1, 1)).expect_err("over 108 bytes");
         assert!(matches!(error, AddressError::SocketPath { .. }), "{error:?}");
         assert!(error.to_string().contains("XDG_RUNTIME_DIR"), "{error}");
     }

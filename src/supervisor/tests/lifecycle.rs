@@ -11,14 +11,19 @@ async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
     app.startup_timeout = Duration::from_secs(3);
     let mut running = Running::start(&app);
     let error = running.ready().await.expect_err("it never listens");
-    assert!(matches!(error.cause(), StartCause::NoAnswer { .. }), "{error}");
+    assert!(matches!(error.cause(), StartCause::NotReady { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("startup_timeout (3s): it does not accept connections"), "{text}");
+    assert!(
+        text.contains(
+            "startup_timeout (3s): it does not accept connections: nobody listens at unix:/"
+        ),
+        "{text}"
+    );
     assert!(text.ends_with("its last lines:\nthinking"), "{text}");
     let pid = running.printed.0.lock()[0].1;
-    let mut changes = running.stop().await;
+    assert!(running.pool().is_empty(), "it never got into the pool");
+    running.stop().await;
     assert!(!alive(pid), "it was stopped");
-    assert_eq!(changes.recv().await, None, "nothing is said about a worker that never was ready");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,8 +56,10 @@ async fn a_worker_that_crashed_comes_back_as_a_new_generation() {
     running.ready().await.expect("it starts");
     let first = running.next_ready().await;
     send_signal(first.pid, libc::SIGKILL);
-    let (gone, reason) = running.next_gone().await;
-    assert_eq!(gone, first.id, "the one that was killed");
+    running.gone(&first).await;
+    let waits = || running.supervisor.crew().status().workers.remove(0).waiting;
+    eventually("its end is told", || waits().is_some()).await;
+    let reason = waits().expect("told").reason;
     assert!(reason.contains("SIGKILL"), "the reason names the signal: {reason}");
     let second = running.next_ready().await;
     assert_eq!(second.id, WorkerId { index: 1, generation: 2 }, "same worker, next generation");
@@ -106,9 +113,6 @@ async fn a_worker_that_prints_much_is_not_held_up() {
 
 #[test]
 fn without_a_runtime_there_is_an_error_and_no_panic() {
-    let (changes, _) = mpsc::unbounded_channel();
-    let output = Arc::new(Printed::default());
-    let outcome = Supervisor::start("backend", &python(""), &Ports::default(), changes, output);
-    let error = outcome.expect_err("nothing could run the workers");
+    let error = Running::try_start(&python("")).err().expect("nothing could run the workers");
     assert!(matches!(error.cause(), StartCause::Spawn(_)), "{error}");
 }

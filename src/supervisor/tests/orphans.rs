@@ -34,9 +34,9 @@ async fn children_of_a_stopped_worker_die_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn children_of_a_crashed_worker_die_with_it() {
-    let (mut running, worker, child) = start_parent().await;
+    let (running, worker, child) = start_parent().await;
     send_signal(worker.pid, libc::SIGKILL);
-    running.next_gone().await;
+    running.gone(&worker).await;
     eventually("its child was killed", || !alive(child)).await;
     running.stop().await;
 }
@@ -63,8 +63,9 @@ async fn the_edge_that_will_be_killed() {
     let program = format!("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SERVE}");
     let mut running = Running::start(&python(&program));
     running.ready().await.expect("it starts");
-    println!("\nworker {}", running.next_ready().await.pid);
-    running.next_change().await;
+    let worker = running.next_ready().await;
+    println!("\nworker {}", worker.pid);
+    running.gone(&worker).await;
 }
 
 #[cfg(target_os = "linux")]

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::Transport;
 
 /// Says what it was told about itself, and what asgate asked it.
 const APP: &str = r#"
@@ -27,12 +27,6 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 "#;
-
-fn interpreter() -> PathBuf {
-    // Where scripts/setup puts it, unless it says otherwise.
-    let usual = || concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python").into();
-    std::env::var_os("ASGATE_TEST_PYTHON").map_or_else(usual, PathBuf::from)
-}
 
 fn uvicorn(directory: &TempDir, source: &str) -> App {
     fs::write(directory.path().join("main.py"), source).expect("the app is written");
@@ -60,7 +54,7 @@ async fn workers_answer_on_their_sockets_and_leave_nothing() {
     assert_ne!(workers[0].address, workers[1].address, "each has its own address");
 
     let printed = running.printed.clone();
-    let mut changes = running.stop().await;
+    running.stop().await;
     for Ready { id, address, pid } in &workers {
         assert!(!alive(*pid), "worker {id} has ended");
         let Address::Unix(socket) = address else { panic!("{address} is not a socket") };
@@ -69,15 +63,6 @@ async fn workers_answer_on_their_sockets_and_leave_nothing() {
     }
     let ended = printed.0.lock().iter().filter(|line| line.3 == "Lifespan ended").count();
     assert_eq!(ended, 2, "each worker was asked to stop and ended in its own way");
-    let mut gone = Vec::new();
-    while let Some(change) = changes.recv().await {
-        let Change::Gone { id, .. } = change else { panic!("{change:?} after the stop") };
-        gone.push(id);
-    }
-    gone.sort_unstable();
-    let mut started = workers.map(|worker| worker.id);
-    started.sort_unstable();
-    assert_eq!(gone, started, "every Ready has its Gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +84,30 @@ async fn a_worker_on_tcp_is_one_process_and_knows_its_root_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_runs_on_the_loop_that_asgate_ships() {
+    let source = "import asyncio, sys\n\
+        async def app(scope, receive, send):\n    \
+            module = sys.modules['asgate_loop'].__file__\n    \
+            body = f'{type(asyncio.get_running_loop()).__module__} {module}'.encode()\n    \
+            headers = [(b'content-length', str(len(body)).encode())]\n    \
+            await send({'type': 'http.response.start', 'status': 200, 'headers': headers})\n    \
+            await send({'type': 'http.response.body', 'body': body})\n";
+    let directory = TempDir::new().expect("a directory");
+    let mut app = uvicorn(&directory, source);
+    app.args =
+        ["--loop", "asgate_loop:new_event_loop", "--lifespan", "off"].map(str::to_owned).into();
+    let mut running = Running::start(&app);
+    running.ready().await.expect("Uvicorn starts");
+    let Ready { address, .. } = running.next_ready().await;
+    let answer = get(&address, "/").await;
+    let (_, module) = answer.rsplit_once(' ').expect("the module's file");
+    assert!(answer.contains("uvloop ") || answer.contains("asyncio."), "a loop: {answer}");
+    assert!(Path::new(module).is_file(), "the module is there: {module}");
+    running.stop().await;
+    assert!(!Path::new(module).exists(), "and goes with the supervisor: {module}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_import_error_shows_the_workers_own_traceback() {
     let directory = TempDir::new().expect("a directory");
     let mut app = uvicorn(&directory, "import no_such_module_at_all\n");
@@ -106,7 +115,7 @@ async fn an_import_error_shows_the_workers_own_traceback() {
     let mut running = Running::start(&app);
     let error = running.ready().await.expect_err("it cannot start").to_string();
     for part in [
-        "upstream backend, worker 1: ended before it answered (exit status: ",
+        "upstream backend, worker 1: ended before it was ready (exit status: ",
         "-m uvicorn main:app --uds /",
         "Traceback (most recent call last):\n",
         "main.py\", line 1, in <module>\n    import no_such_module_at_all\n",

@@ -74,6 +74,11 @@ impl UpstreamMetrics {
         GaugeGuard::enter(&self.in_flight)
     }
 
+    /// Requests that are in flight now.
+    pub fn in_flight(&self) -> u64 {
+        count(&self.in_flight)
+    }
+
     /// A request was sent again. `reason` is one of a fixed set of words.
     pub fn retried(&self, reason: &'static str) {
         self.series.families.retries.with_label_values(&[self.name.as_str(), reason]).inc();
@@ -160,6 +165,11 @@ impl WorkerMetrics {
         self.series.families.upstream_connects.with_label_values(&labels).inc();
     }
 
+    /// Connections that are open and in use now, over all generations of the worker.
+    pub fn active(&self) -> u64 {
+        count(&self.active)
+    }
+
     /// One connection is open, and active at first, until the guard is dropped.
     pub fn connection(&self) -> ConnectionGuard {
         self.active.inc();
@@ -230,6 +240,11 @@ impl ListenerMetrics {
         }
     }
 
+    /// Client connections that are open now.
+    pub fn open(&self) -> u64 {
+        count(&self.connections)
+    }
+
     /// One client connection is open until the guard is dropped.
     pub fn connection(&self) -> GaugeGuard {
         GaugeGuard::enter(&self.connections)
@@ -260,4 +275,9 @@ impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+/// A gauge of things, of which there are never less than none.
+fn count(gauge: &IntGauge) -> u64 {
+    u64::try_from(gauge.get()).unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, Response};
 use super::{PATIENCE, wait_for};
 
 /// A running edge. Killed when dropped.
@@ -92,14 +92,15 @@ impl Edge {
         self.child.id()
     }
 
-    /// The processes that it has started and that are still there.
+    /// The worker processes that it has started and that are still there.
     pub fn children(&self) -> Vec<u32> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
         let threads = threads.into_iter().flatten().filter_map(Result::ok);
         let children = threads
             .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
             .collect::<String>();
-        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        children.filter(|&pid| !is_guardian(pid)).collect()
     }
 
     /// A new client connection to the first listener.
@@ -138,9 +139,25 @@ impl Edge {
 
     /// The metrics as text.
     pub fn metrics(&self) -> String {
-        let mut client = Client::connect(self.admin.expect("an admin address"));
-        client.send("GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
-        client.response().text()
+        self.ask_admin("GET", "/metrics").text()
+    }
+
+    /// Where the admin API is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("an admin address")
+    }
+
+    /// Asks the admin API, as a local program does.
+    pub fn ask_admin(&self, method: &str, path: &str) -> Response {
+        let mut client = Client::connect(self.admin());
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close");
+        client.send(format!("{head}\r\n\r\n"));
+        client.response_to(method)
+    }
+
+    /// What `GET /status` says.
+    pub fn status(&self) -> Value {
+        self.ask_admin("GET", "/status").json()
     }
 
     /// The value of one metric series, written as Prometheus does, labels in alphabetical order; 0 when it is not there.
@@ -225,6 +242,12 @@ pub fn config(servers: &[SocketAddr], routes: &str) -> String {
          routes:\n{routes}\n",
         servers.join(", ")
     )
+}
+
+/// Whether this is the process that an edge has beside itself to clean up when it is killed.
+pub fn is_guardian(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.ends_with(b"\0guardian\0")
 }
 
 /// Whether a process has ended with all of its threads, reaped or not: nothing of it is open any more.

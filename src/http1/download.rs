@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::http1::Fault;
-use crate::http1::chunked::{Decoded, Decoder};
-use crate::http1::response::Framing;
+use super::Fault;
+use super::chunked::{Decoded, Decoder};
+use super::response::Framing;
 
 /// What was received of a body at once.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,255 @@
+//! How a running edge is doing, as plain data: what `GET /status` answers and `asgate status` reads.
+//!
+//! Fields may be added; a reader skips those that it does not know. None is renamed or removed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One edge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the running program.
+    pub version: String,
+    /// Of the edge itself.
+    pub pid: u32,
+    /// Since the edge was started.
+    pub uptime_seconds: f64,
+    pub state: State,
+    /// In the order of the configuration.
+    pub listeners: Vec<ListenerStatus>,
+    /// In the order of the configuration.
+    pub upstreams: Vec<UpstreamStatus>,
+}
+
+/// How the whole edge is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// All upstreams are ready, also when there is none.
+    Ready,
+    /// Some upstream is not.
+    Degraded,
+    /// A stop was asked for: no new connections, requests in flight finish.
+    Stopping,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// `ip:port` with the real port, or `unix:/path`.
+    pub address: String,
+    /// Open client connections.
+    pub connections: u64,
+}
+
+/// One upstream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UpstreamStatus {
+    pub name: String,
+    pub state: UpstreamState,
+    /// What is wrong with all of its workers, for people.
+    pub reason: Option<String>,
+    /// Requests that are being served, or that look for a worker.
+    pub requests_in_flight: u64,
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// How an upstream is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamState {
+    /// All workers are in rotation.
+    Ready,
+    /// Some are.
+    Degraded,
+    /// None is: requests are answered 503.
+    Down,
+}
+
+/// One worker: the generation that serves, or the one that is to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Unique in its upstream and the same for all generations: its number, or the address of a fixed worker.
+    pub name: String,
+    pub kind: Kind,
+    pub state: WorkerState,
+    /// Why it is in this state, for people; `null` when there is nothing to explain.
+    pub reason: Option<String>,
+    /// Whether it may get requests.
+    pub in_rotation: bool,
+    /// Counts the starts from 1; 0 for a fixed worker.
+    pub generation: u64,
+    /// `null` for a fixed worker, and while there is no process.
+    pub pid: Option<u32>,
+    /// `null` while there is no process.
+    pub address: Option<String>,
+    pub requests_in_flight: u64,
+    pub connections: ConnectionCounts,
+    /// Requests that this generation was given.
+    pub requests_total: u64,
+    /// Resident memory of the process and its children; `null` where the system does not say.
+    pub memory_bytes: Option<u64>,
+    /// Since this generation was started; `null` for a fixed worker, and while there is no process.
+    pub uptime_seconds: Option<f64>,
+    /// How often it was replaced, by reason (`exit`, `deaf`, `restart` ...).
+    pub restarts: BTreeMap<String, u64>,
+    /// Earlier generations that finish what they have.
+    pub leaving: Vec<LeavingStatus>,
+    /// What it printed last, oldest line first.
+    pub last_output: Vec<String>,
+}
+
+/// Who started a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// asgate did.
+    Supervised,
+    /// It was there.
+    Fixed,
+}
+
+/// What a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// Its process runs and has not answered its readiness check yet.
+    Starting,
+    /// It may get requests.
+    Ready,
+    /// Its health checks fail.
+    Unready,
+    /// It serves old connections, but its listener is gone (CPython gh-93821).
+    Deaf,
+    /// It answers nothing.
+    Hung,
+    /// Out of rotation, with requests in flight.
+    Draining,
+    /// Out of rotation because an operator asked for it.
+    Drained,
+    /// Its process was asked to end.
+    Stopping,
+    /// There is no process; the next start comes after a pause.
+    Waiting,
+    /// There is no process, and none will be started.
+    Stopped,
+}
+
+/// Connections to one worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionCounts {
+    /// Kept for the next request.
+    pub idle: u64,
+    /// In use.
+    pub active: u64,
+}
+
+/// An earlier generation of a worker that is on its way out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeavingStatus {
+    pub generation: u64,
+    pub pid: u32,
+    pub state: WorkerState,
+    pub requests_in_flight: u64,
+    /// In this state.
+    pub seconds: f64,
+}
+
+impl WorkerStatus {
+    /// Of a worker that nothing is known of but who it is.
+    pub fn absent(name: &str, kind: Kind) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            state: WorkerState::Starting,
+            reason: None,
+            in_rotation: false,
+            generation: 0,
+            pid: None,
+            address: None,
+            requests_in_flight: 0,
+            connections: ConnectionCounts::default(),
+            requests_total: 0,
+            memory_bytes: None,
+            uptime_seconds: None,
+            restarts: BTreeMap::new(),
+            leaving: Vec::new(),
+            last_output: Vec::new(),
+        }
+    }
+}
+
+impl State {
+    /// Of an edge with these upstreams that is not stopping.
+    pub fn of(upstreams: &[UpstreamStatus]) -> Self {
+        let ready = upstreams.iter().all(|upstream| upstream.state == UpstreamState::Ready);
+        if ready { Self::Ready } else { Self::Degraded }
+    }
+
+    /// The word, as in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Stopping => "stopping",
+        }
+    }
+}
+
+impl UpstreamState {
+    /// Of an upstream with these workers.
+    pub fn of(workers: &[WorkerStatus]) -> Self {
+        match workers.iter().filter(|worker| worker.in_rotation).count() {
+            0 => Self::Down,
+            some if some < workers.len() => Self::Degraded,
+            _ => Self::Ready,
+        }
+    }
+
+    /// The word, as in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl WorkerState {
+    /// The word, as in the JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Unready => "unready",
+            Self::Deaf => "deaf",
+            Self::Hung => "hung",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Stopping => "stopping",
+            Self::Waiting => "waiting",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for UpstreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

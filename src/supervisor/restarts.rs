@@ -1,0 +1,123 @@
+//! When a worker that failed is tried again: pauses that grow, and a guard for an upstream that fails all the time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config::{RapidFail, Restart};
+
+/// The pauses of one worker: each up to twice the one before.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+    first: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(settings: &Restart) -> Self {
+        Self {
+            next: settings.backoff,
+            first: settings.backoff,
+            longest: settings.max_backoff.max(settings.backoff),
+        }
+    }
+
+    /// The pause before the next try, between a half and the whole of what is due, so that workers that failed together
+    /// do not come back together. `chance` is between 0 and 1.
+    pub(super) fn pause(&mut self, chance: f64) -> Duration {
+        let due = self.next;
+        self.next = due.saturating_mul(2).min(self.longest);
+        due.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// Whether the next failure is the first.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.next == self.first
+    }
+
+    /// The worker has proved itself: the next failure is its first again.
+    pub(super) fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+/// The failures of all workers of one upstream.
+#[derive(Debug)]
+pub(super) struct RapidFailGuard {
+    settings: RapidFail,
+    /// When the last ones happened, oldest first; at most as many as trip the guard.
+    failures: VecDeque<Instant>,
+    tripped: bool,
+}
+
+impl RapidFailGuard {
+    pub(super) fn new(settings: &RapidFail) -> Self {
+        Self { settings: settings.clone(), failures: VecDeque::new(), tripped: false }
+    }
+
+    /// Notes a start that failed or a worker that ended unasked. Returns whether that trips the guard.
+    pub(super) fn note(&mut self, now: Instant) -> bool {
+        let most = usize::try_from(self.settings.failures.get()).unwrap_or(usize::MAX);
+        let recent = |then: &Instant| now.saturating_duration_since(*then) <= self.settings.window;
+        self.failures.push_back(now);
+        self.failures.retain(recent);
+        if self.failures.len() > most {
+            self.failures.pop_front();
+        }
+        let trips = !self.tripped && self.failures.len() >= most;
+        self.tripped |= trips;
+        trips
+    }
+
+    /// Whether starts are tried only now and then.
+    pub(super) fn is_tripped(&self) -> bool {
+        self.tripped
+    }
+
+    /// A worker has been ready for a whole window. Returns whether that ends the alarm.
+    pub(super) fn reset(&mut self) -> bool {
+        self.failures.clear();
+        std::mem::take(&mut self.tripped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_begin_anew() {
+        let settings = Restart {
+            backoff: Duration::from_secs(1),
+            max_backoff: Duration::from_secs(5),
+            rapid_fail: RapidFail { failures: NonZeroU32::MIN, window: Duration::from_secs(60) },
+        };
+        let mut backoff = Backoff::new(&settings);
+        let whole: Vec<_> = (0..5).map(|_| backoff.pause(1.0).as_secs()).collect();
+        assert_eq!(whole, [1, 2, 4, 5, 5], "the whole pauses");
+        assert_eq!(backoff.pause(0.0), Duration::from_millis(2500), "half of it at least");
+        backoff.reset();
+        assert_eq!(backoff.pause(1.0), Duration::from_secs(1), "the first again");
+    }
+
+    #[test]
+    fn the_guard_trips_on_failures_within_the_window_only() {
+        let window = Duration::from_secs(60);
+        let failures = NonZeroU32::new(3).expect("not zero");
+        let mut guard = RapidFailGuard::new(&RapidFail { failures, window });
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!guard.note(at(0)) && !guard.note(at(59)), "two are not enough");
+        assert!(!guard.note(at(61)), "the first is too long ago");
+        assert!(!guard.is_tripped(), "not yet");
+        assert!(guard.note(at(62)), "the third within a minute");
+        assert!(!guard.note(at(63)) && guard.is_tripped(), "it trips once, and stays so");
+        assert!(guard.reset() && !guard.is_tripped(), "until a worker has proved itself");
+        assert!(!guard.reset(), "which is news only once");
+        assert!(!guard.note(at(64)), "and the count begins anew");
+    }
+}

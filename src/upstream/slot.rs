@@ -1,0 +1,48 @@
+//! One request's place on a worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Check, Connection};
+use super::worker::{ConnectError, Worker};
+
+/// A place for one request; given back when dropped.
+pub struct Slot {
+    worker: Arc<Worker>,
+}
+
+impl Slot {
+    /// The place was counted already.
+    pub(super) fn of(worker: Arc<Worker>) -> Self {
+        Self { worker }
+    }
+
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// An unused connection that was kept, if there is one.
+    pub fn reuse(&self, check: Check) -> Option<Connection> {
+        self.worker.take_idle(check)
+    }
+
+    /// A new connection, within `deadline`; see [`Worker::connect`].
+    ///
+    /// # Errors
+    /// [`ConnectError`]: nothing was sent to the worker.
+    pub async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, ConnectError> {
+        self.worker.connect(deadline).await
+    }
+
+    /// Gives a connection back for the next request: one whose exchange is complete, or has not begun. It is closed
+    /// when `check` finds that something has arrived on it.
+    pub fn park(&self, connection: Connection, check: Check) {
+        self.worker.park(connection, check);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.worker.release();
+    }
+}
