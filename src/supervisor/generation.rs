@@ -111,15 +111,19 @@ impl Generation {
         reason
     }
 
-    /// Out of rotation, its requests finished (where that is to be hoped for), asked to stop, killed if it does not.
+    /// Takes it out of rotation: it gets no more requests.
+    pub(super) fn leave(&self, shared: &Shared, reason: &str) {
+        shared.pool.leave(&self.id.to_string(), self.id.generation);
+        self.happened(Event::Replaced, reason);
+    }
+
+    /// After [`Self::leave`]: its requests finished (where that is to be hoped for), asked to stop, killed if it does not.
     pub(super) async fn see_off(
         mut self,
         shared: Arc<Shared>,
         farewell: Farewell,
         mut stop: watch::Receiver<bool>,
     ) {
-        shared.pool.leave(&self.id.to_string(), self.id.generation);
-        self.happened(Event::Replaced, &farewell.reason);
         if !farewell.finish {
             self.kill(&farewell.reason).await;
             return;

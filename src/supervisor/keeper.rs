@@ -262,13 +262,17 @@ impl Keeper {
         }
     }
 
-    /// A worker that fails again and again although its replacements became ready must not be replaced without end. The
-    /// first failure is mended at once.
+    /// A worker that fails again and again although its replacements became ready must not be replaced without end.
     fn pause_before_replacing(&mut self, old: &Generation, reason: Reason) -> Duration {
         let window = self.shared.app.restart.rapid_fail.window;
         if !reason.is_failure() || old.ready_since.elapsed() >= window {
             return Duration::ZERO;
         }
+        self.pause_after_failure()
+    }
+
+    /// Counts the failure of a worker that had been ready. The first is mended at once.
+    fn pause_after_failure(&mut self) -> Duration {
         let is_first = self.backoff.is_fresh();
         let pause = self.failed();
         if is_first { Duration::ZERO } else { pause }
@@ -280,12 +284,15 @@ impl Keeper {
             finish: reason.lets_requests_finish(),
         };
         while self.farewells.try_join_next().is_some() {}
+        // Not in the task: whoever asked for the replacement is told next, and may look at once.
+        old.leave(&self.shared, &farewell.reason);
         self.farewells.spawn(old.see_off(Arc::clone(&self.shared), farewell, self.stop.clone()));
     }
 
     fn stop(&mut self, generation: Box<Generation>) -> State {
         let farewell = Farewell { reason: "asgate stops".to_owned(), finish: true };
         let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        generation.leave(&shared, &farewell.reason);
         self.farewells.spawn(generation.see_off(shared, farewell, stop));
         State::Stopped
     }
@@ -303,7 +310,10 @@ impl Keeper {
         if ended.as_ref().is_ok_and(ExitStatus::success) && served >= SERVED_ENOUGH {
             return State::Due(Some(Reason::Exit), None);
         }
-        State::Waiting(Reason::Exit, self.failed(), how)
+        match self.pause_after_failure() {
+            Duration::ZERO => State::Due(Some(Reason::Exit), None),
+            pause => State::Waiting(Reason::Exit, pause, how),
+        }
     }
 
     async fn wait(&mut self, reason: Reason, pause: Duration, why: String) -> State {

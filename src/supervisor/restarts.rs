@@ -10,6 +10,8 @@ use crate::config::{RapidFail, Restart};
 /// The pauses of one worker: each up to twice the one before.
 #[derive(Debug)]
 pub(super) struct Backoff {
+    /// Nothing has failed since the beginning, or since the worker last proved itself.
+    is_fresh: bool,
     next: Duration,
     first: Duration,
     longest: Duration,
@@ -18,6 +20,7 @@ pub(super) struct Backoff {
 impl Backoff {
     pub(super) fn new(settings: &Restart) -> Self {
         Self {
+            is_fresh: true,
             next: settings.backoff,
             first: settings.backoff,
             longest: settings.max_backoff.max(settings.backoff),
@@ -27,6 +30,7 @@ impl Backoff {
     /// The pause before the next try, between a half and the whole of what is due, so that workers that failed together
     /// do not come back together. `chance` is between 0 and 1.
     pub(super) fn pause(&mut self, chance: f64) -> Duration {
+        self.is_fresh = false;
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.longest);
         due.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
@@ -34,11 +38,12 @@ impl Backoff {
 
     /// Whether the next failure is the first.
     pub(super) fn is_fresh(&self) -> bool {
-        self.next == self.first
+        self.is_fresh
     }
 
     /// The worker has proved itself: the next failure is its first again.
     pub(super) fn reset(&mut self) {
+        self.is_fresh = true;
         self.next = self.first;
     }
 }
@@ -97,10 +102,13 @@ mod tests {
             rapid_fail: RapidFail { failures: NonZeroU32::MIN, window: Duration::from_secs(60) },
         };
         let mut backoff = Backoff::new(&settings);
+        assert!(backoff.is_fresh(), "nothing has failed");
         let whole: Vec<_> = (0..5).map(|_| backoff.pause(1.0).as_secs()).collect();
         assert_eq!(whole, [1, 2, 4, 5, 5], "the whole pauses");
         assert_eq!(backoff.pause(0.0), Duration::from_millis(2500), "half of it at least");
+        assert!(!backoff.is_fresh(), "something has");
         backoff.reset();
+        assert!(backoff.is_fresh(), "that is forgiven");
         assert_eq!(backoff.pause(1.0), Duration::from_secs(1), "the first again");
     }
 

@@ -27,7 +27,7 @@ pub struct App {
     pub warmup: Vec<String>,
     /// From start to ready.
     pub startup_timeout: Duration,
-    /// From the request to stop to the kill.
+    /// For the requests on a worker that is replaced, and then from the request to stop to the kill.
     pub stop_timeout: Duration,
     /// A worker that answers nothing for this long though requests wait on it is replaced; `None`: never.
     pub hang_timeout: Option<Duration>,

@@ -83,8 +83,10 @@ pub struct App {
     /// again.
     pub startup_timeout: Span,
 
-    /// From the request to stop to the kill. Requests that a worker has not finished by then are
-    /// lost.
+    /// How long the requests on a worker that is replaced may take to finish, before it is asked to
+    /// stop; and from then on, how long it may take until it is killed. Requests that are not
+    /// finished then are lost. When asgate itself stops, `shutdown_timeout` takes the place of the
+    /// first.
     pub stop_timeout: Span,
 
     /// A worker that answers nothing at all for this long, on kept and on new connections, though
@@ -172,8 +174,9 @@ impl Default for Recycle {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Restart {
-    /// The pause after a start that failed or a worker that ended unasked. Doubled with each
-    /// further one, and varied at random so that workers do not all start at once.
+    /// The pause after a start that failed or a worker that ended unasked, hung or went deaf; the
+    /// first failure of a worker that was ready is mended without one. Doubled with each further
+    /// one, and varied at random so that workers do not all start at once.
     pub backoff: Span,
 
     /// The longest pause; not less than `backoff`.
@@ -190,8 +193,8 @@ impl Default for Restart {
 }
 
 /// So many failures (starts that failed, workers that ended unasked) of an upstream within `window`
-/// mean that the app is broken. From then on there is one try every `max_backoff` until a worker is
-/// ready again. Meanwhile the workers that still run serve; without any, requests are answered with
+/// mean that the app is broken. From then on there is one try every `max_backoff` until a worker has
+/// stayed up for a window. Meanwhile the workers that still run serve; without any, requests are answered with
 /// 503 and `Retry-After`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

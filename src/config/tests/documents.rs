@@ -24,6 +24,18 @@ fn the_reference_in_docs_is_the_one_made_from_the_model() {
     );
 }
 
+/// The examples in the guides, each of them a whole file, are as valid as those in `conf`.
+#[test]
+fn the_examples_in_the_guides_are_valid() {
+    let guide = include_str!("../../../docs/guides/workers.md");
+    let (_, rest) = guide.split_once("```yaml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("asgate.yaml");
+    fs::write(&file, example).expect("a file");
+    super::super::load(&file).unwrap_or_else(|error| panic!("{error:?}"));
+}
+
 /// Call `visit` with the path of every key.
 fn each_key(path: &str, section: View<'_>, visit: &mut dyn FnMut(&str, View<'_>)) {
     for (key, property) in section.properties().into_iter().flatten() {
