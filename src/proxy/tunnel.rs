@@ -1,10 +1,11 @@
 //! An upgraded connection: bytes both ways until one side ends it or it is idle for too long.
 
-use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
@@ -18,6 +19,13 @@ use super::relay::Bounds;
 const READ_SIZE: usize = 16 * 1024;
 /// How long the other side may take to end, once one side has: a WebSocket's closing handshake is over by then.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// The first byte of a WebSocket's Close frame: final, opcode 8 (RFC 6455 section 5.2).
+const FIN_AND_CLOSE: u8 = 0x88;
+/// In the second byte of a frame: the payload is masked, as all of a client's are.
+const MASKED: u8 = 0x80;
+/// The most that a Close frame is: two bytes, four of the mask, a payload of at most 125 (RFC 6455 section 5.5).
+const CLOSE_FRAME: usize = 131;
 
 /// One end of a tunnel, with what was read from it before the tunnel began.
 pub struct Side {
@@ -36,8 +44,21 @@ pub struct Traffic {
 /// Which direction came to its end first.
 enum First {
     FromClient,
-    ToClient,
+    ToClient(Result<(), Broken>),
     Nothing(Cause),
+}
+
+/// Whose frame it is.
+#[derive(Debug, Clone, Copy)]
+enum Sender {
+    Client,
+    Worker,
+}
+
+/// Which side of a direction failed.
+enum Broken {
+    From,
+    To,
 }
 
 /// Moves bytes until both directions are at their end. The end of one side is passed on to the other as FIN.
@@ -49,13 +70,19 @@ pub async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
     let mut down = pin!(copy(worker_read, client_write, worker.read_ahead, &moved.down));
     let first = tokio::select! {
         _ = &mut up => First::FromClient,
-        _ = &mut down => First::ToClient,
+        ended = &mut down => First::ToClient(ended),
         cause = expiry(&moved, bounds) => First::Nothing(cause),
         () = bounds.cut.cancelled() => First::Nothing(Cause::Stopping),
     };
     let cause = match first {
         First::FromClient => timeout(CLOSING, down).await.err().map(|_| Cause::ClientClosed),
-        First::ToClient => timeout(CLOSING, up).await.err().map(|_| Cause::UpstreamClosed),
+        First::ToClient(ended) => {
+            let late = timeout(CLOSING, up).await.is_err();
+            let closed = moved.down.ends_with_close(Sender::Worker)
+                || moved.up.ends_with_close(Sender::Client);
+            let broke_off = !closed && !matches!(ended, Err(Broken::To));
+            (late || broke_off).then_some(Cause::UpstreamClosed)
+        }
         First::Nothing(cause) => Some(cause),
     };
     Traffic { from_client: moved.up.bytes(), to_client: moved.down.bytes(), cause }
@@ -67,9 +94,11 @@ async fn copy(
     mut to: impl AsyncWrite + Unpin,
     read_ahead: BytesMut,
     moved: &Counter,
-) -> io::Result<()> {
+) -> Result<(), Broken> {
     let copied = copy_all(from, &mut to, read_ahead, moved).await;
-    to.shutdown().await.and(copied)
+    // That the other side is gone already is no news by now.
+    let _ = to.shutdown().await;
+    copied
 }
 
 async fn copy_all(
@@ -77,15 +106,15 @@ async fn copy_all(
     to: &mut (impl AsyncWrite + Unpin),
     mut buffer: BytesMut,
     moved: &Counter,
-) -> io::Result<()> {
+) -> Result<(), Broken> {
     loop {
         if !buffer.is_empty() {
-            moved.add(buffer.len());
-            to.write_all(&buffer).await?;
+            moved.add(&buffer);
+            to.write_all(&buffer).await.map_err(|_| Broken::To)?;
             buffer.clear();
         }
         buffer.reserve(READ_SIZE);
-        if from.read_buf(&mut buffer).await? == 0 {
+        if from.read_buf(&mut buffer).await.map_err(|_| Broken::From)? == 0 {
             return Ok(());
         }
     }
@@ -115,8 +144,14 @@ struct Moved {
 }
 
 struct Counter {
-    bytes: std::sync::atomic::AtomicU64,
-    last: parking_lot::Mutex<Instant>,
+    bytes: AtomicU64,
+    last: Mutex<Last>,
+}
+
+/// The last movement: when it was, and the bytes that may hold a frame.
+struct Last {
+    at: Instant,
+    tail: Vec<u8>,
 }
 
 impl Moved {
@@ -125,21 +160,70 @@ impl Moved {
     }
 
     fn last(&self) -> Instant {
-        (*self.up.last.lock()).max(*self.down.last.lock())
+        self.up.last.lock().at.max(self.down.last.lock().at)
     }
 }
 
 impl Counter {
     fn new() -> Self {
-        Self { bytes: 0.into(), last: Instant::now().into() }
+        let last = Last { at: Instant::now(), tail: Vec::new() };
+        Self { bytes: 0.into(), last: last.into() }
     }
 
-    fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes as u64, std::sync::atomic::Ordering::Relaxed);
-        *self.last.lock() = Instant::now();
+    fn add(&self, bytes: &[u8]) {
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut last = self.last.lock();
+        last.at = Instant::now();
+        let end = bytes.get(bytes.len().saturating_sub(CLOSE_FRAME)..);
+        last.tail.extend_from_slice(end.unwrap_or_default());
+        let too_much = last.tail.len().saturating_sub(CLOSE_FRAME);
+        last.tail.drain(..too_much);
+    }
+
+    /// Whether what moved ends with a Close frame (RFC 6455 sections 5.2 and 5.5.1). A worker that ends the connection
+    /// when neither side has sent one has not closed it but gone.
+    fn ends_with_close(&self, sender: Sender) -> bool {
+        let (mask, overhead) = match sender {
+            Sender::Worker => (0, 2),
+            Sender::Client => (MASKED, 6),
+        };
+        let last = self.last.lock();
+        (overhead..=last.tail.len()).any(|length| {
+            let frame = last.tail.get(last.tail.len() - length..);
+            let size = u8::try_from(length - overhead).unwrap_or(u8::MAX);
+            matches!(frame, Some([FIN_AND_CLOSE, second, ..]) if *second == mask | size)
+        })
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes.load(std::sync::atomic::Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_close_frame_is_known_at_the_end_of_what_moved() {
+        let long = [b"\x88\x7d".as_slice(), &[b'x'; 125]].concat();
+        let cases: [(&[&[u8]], bool); 7] = [
+            (&[], false),
+            (&[b"\x81\x02hi"], false),
+            (&[b"\x88\x00"], true),
+            (&[b"\x81\x02hi", b"\x88\x02\x03\xe8"], true),
+            (&[b"\x81\x02hi\x88", b"\x02\x03", b"\xe8"], true),
+            (&[&[0; 1000], &long], true),
+            (&[&long, b"\x81\x02hi"], false),
+        ];
+        let masked = Counter::new();
+        masked.add(b"\x81\x82maskhi\x88\x82mask\x03\xe8");
+        assert!(masked.ends_with_close(Sender::Client), "a client's");
+        assert!(!masked.ends_with_close(Sender::Worker), "which is none of a worker's");
+        for (pieces, expected) in cases {
+            let counter = Counter::new();
+            pieces.iter().for_each(|piece| counter.add(piece));
+            assert_eq!(counter.ends_with_close(Sender::Worker), expected, "{pieces:?}");
+        }
     }
 }

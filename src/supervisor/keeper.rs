@@ -122,7 +122,7 @@ impl Keeper {
             }
             Err(NotUp::Failed(error)) => {
                 let headline = error.headline();
-                let pause = self.failed();
+                let pause = self.failed(false);
                 self.report(error, pause);
                 answer(reply, Err(headline.clone()));
                 State::Waiting(reason.unwrap_or(Reason::Exit), pause, headline)
@@ -251,7 +251,7 @@ impl Keeper {
             }
             (Err(NotUp::Failed(error)), old) => {
                 let headline = error.headline();
-                let pause = self.failed();
+                let pause = self.failed(false);
                 self.report(error, pause);
                 answer(reply, Err(headline.clone()));
                 match old {
@@ -268,14 +268,7 @@ impl Keeper {
         if !reason.is_failure() || old.ready_since.elapsed() >= window {
             return Duration::ZERO;
         }
-        self.pause_after_failure()
-    }
-
-    /// Counts the failure of a worker that had been ready. The first is mended at once.
-    fn pause_after_failure(&mut self) -> Duration {
-        let is_first = self.backoff.is_fresh();
-        let pause = self.failed();
-        if is_first { Duration::ZERO } else { pause }
+        self.failed(true)
     }
 
     fn see_off(&mut self, old: Box<Generation>, reason: Reason, detail: &str) {
@@ -310,7 +303,7 @@ impl Keeper {
         if ended.as_ref().is_ok_and(ExitStatus::success) && served >= SERVED_ENOUGH {
             return State::Due(Some(Reason::Exit), None);
         }
-        match self.pause_after_failure() {
+        match self.failed(true) {
             Duration::ZERO => State::Due(Some(Reason::Exit), None),
             pause => State::Waiting(Reason::Exit, pause, how),
         }
@@ -334,8 +327,8 @@ impl Keeper {
         }
     }
 
-    /// Counts a failure. Returns the pause before the next try.
-    fn failed(&mut self) -> Duration {
+    /// Counts a failure of a worker that had been ready, or never was. Returns the pause before the next try.
+    fn failed(&mut self, was_ready: bool) -> Duration {
         let mut guard = self.shared.guard.lock();
         if guard.note(Instant::now()) {
             log::error!(
@@ -344,7 +337,7 @@ impl Keeper {
                 self.shared.name()
             );
         }
-        let pause = self.backoff.pause(fastrand::f64());
+        let pause = self.backoff.pause(was_ready, fastrand::f64());
         match guard.is_tripped() {
             true => self.shared.app.restart.max_backoff,
             false => pause,

@@ -27,18 +27,16 @@ impl Backoff {
         }
     }
 
-    /// The pause before the next try, between a half and the whole of what is due, so that workers that failed together
-    /// do not come back together. `chance` is between 0 and 1.
-    pub(super) fn pause(&mut self, chance: f64) -> Duration {
-        self.is_fresh = false;
+    /// The pause before the next try after a failure; none after the first of a worker that `was_ready`. Between a half and
+    /// the whole of what is due, so that workers that failed together do not come back together; `chance` is between 0
+    /// and 1.
+    pub(super) fn pause(&mut self, was_ready: bool, chance: f64) -> Duration {
+        if std::mem::take(&mut self.is_fresh) && was_ready {
+            return Duration::ZERO;
+        }
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.longest);
         due.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
-    }
-
-    /// Whether the next failure is the first.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.is_fresh
     }
 
     /// The worker has proved itself: the next failure is its first again.
@@ -102,14 +100,14 @@ mod tests {
             rapid_fail: RapidFail { failures: NonZeroU32::MIN, window: Duration::from_secs(60) },
         };
         let mut backoff = Backoff::new(&settings);
-        assert!(backoff.is_fresh(), "nothing has failed");
-        let whole: Vec<_> = (0..5).map(|_| backoff.pause(1.0).as_secs()).collect();
+        let whole: Vec<_> = (0..5).map(|_| backoff.pause(false, 1.0).as_secs()).collect();
         assert_eq!(whole, [1, 2, 4, 5, 5], "the whole pauses");
-        assert_eq!(backoff.pause(0.0), Duration::from_millis(2500), "half of it at least");
-        assert!(!backoff.is_fresh(), "something has");
+        assert_eq!(backoff.pause(true, 0.0), Duration::from_millis(2500), "half of it at least");
         backoff.reset();
-        assert!(backoff.is_fresh(), "that is forgiven");
-        assert_eq!(backoff.pause(1.0), Duration::from_secs(1), "the first again");
+        let whole: Vec<_> = (0..3).map(|_| backoff.pause(true, 1.0).as_secs()).collect();
+        assert_eq!(whole, [0, 1, 2], "the first failure of one that was ready is mended at once");
+        backoff.reset();
+        assert_eq!(backoff.pause(false, 1.0), Duration::from_secs(1), "a start that failed waits");
     }
 
     #[test]

@@ -3,76 +3,21 @@
 //! 200 connections: JSON, server-sent events, WebSockets, uploads, and clients that break off, before two Uvicorn
 //! workers with their default keep-alive of 5 seconds. `ASGATE_SOAK_SECONDS` is how long, 20 unless set.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
-
-use serde_json::Value;
 
 use crate::support::edge::Edge;
-use crate::support::uvicorn::{Uvicorn, python};
+use crate::support::held::{held_by, of_status};
+use crate::support::load::{Load, soak_seconds};
+use crate::support::uvicorn::Uvicorn;
 use crate::support::wait_for;
 
 /// What allocators keep back is less than this; a leak of 1 KiB a request shows within two minutes.
 const ALLOWED_GROWTH_KB: u64 = 16 * 1024;
 
-/// The load script while it runs. Killed when dropped.
-struct Load {
-    child: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Load {
-    /// Starts it and waits until all its clients are there.
-    fn start(address: SocketAddr, seconds: u32, connections: u32) -> Self {
-        let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/soak/mixed_load.py");
-        let mut child = Command::new(python())
-            .arg(script)
-            .arg(address.to_string())
-            .args(["--seconds", &seconds.to_string(), "--connections", &connections.to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("Python runs");
-        let mut output = BufReader::new(child.stdout.take().expect("its stdout"));
-        let mut line = String::new();
-        output.read_line(&mut line).expect("its first line");
-        assert_eq!(line, "running\n", "the load began");
-        Self { child, output }
-    }
-
-    /// Waits for its end: whether it found everything right, and its report.
-    fn end(mut self) -> (bool, Value) {
-        let report = serde_json::from_reader(&mut self.output).expect("a report");
-        (self.child.wait().expect("its end").success(), report)
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What a process holds.
-#[derive(Debug)]
-struct Held {
-    descriptors: usize,
-    threads: u64,
-}
-
-fn held_by(pid: u32) -> Held {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors");
-    Held { descriptors: descriptors.count(), threads: of_status(pid, "Threads:") }
-}
-
-fn of_status(pid: u32, field: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let value = status.lines().find_map(|line| line.strip_prefix(field));
-    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("no {field} in {status}"))
+fn start_load(address: SocketAddr, seconds: u32, connections: u32) -> Load {
+    let (seconds, connections) = (seconds.to_string(), connections.to_string());
+    let arguments = ["--seconds", &seconds, "--connections", &connections];
+    Load::start("mixed_load.py", address, &arguments)
 }
 
 /// The series that count what is under way, and what is kept for later.
@@ -102,19 +47,18 @@ fn wait_until_idle(edge: &Edge, workers: &[Uvicorn]) {
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "reads /proc")]
 fn every_response_is_the_apps_and_nothing_is_left_behind() {
-    let seconds = std::env::var("ASGATE_SOAK_SECONDS").map_or(Ok(20), |text| text.parse());
-    let seconds: u32 = seconds.expect("ASGATE_SOAK_SECONDS is a whole number");
+    let seconds = soak_seconds();
     let quiet = ["--log-level", "critical"];
     let workers = [Uvicorn::start(&quiet), Uvicorn::start(&quiet)];
     let edge = Edge::before(&[workers[0].address(), workers[1].address()], "");
 
-    let (right, report) = Load::start(edge.address(), 5, 200).end();
+    let (right, report) = start_load(edge.address(), 5, 200).end();
     assert!(right, "lost while warming up: {report:#}");
     wait_until_idle(&edge, &workers);
     let before = held_by(edge.pid());
     let warm = of_status(edge.pid(), "VmRSS:");
 
-    let load = Load::start(edge.address(), seconds, 200);
+    let load = start_load(edge.address(), seconds, 200);
     for gauge in gauges(&workers) {
         wait_for(&format!("{gauge} to show the load"), || {
             (edge.metric(&gauge) > 0.0).then_some(())
@@ -146,7 +90,7 @@ fn every_response_is_the_apps_and_nothing_is_left_behind() {
 #[test]
 fn the_load_notices_what_is_lost() {
     let worker = Uvicorn::start(&[]);
-    let load = Load::start(worker.address(), 4, 50);
+    let load = start_load(worker.address(), 4, 50);
     // Without an edge, a worker that dies takes its requests with it.
     crate::support::edge::signal(worker.pid(), "KILL");
     let (right, report) = load.end();

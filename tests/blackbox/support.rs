@@ -6,9 +6,14 @@ pub mod app;
 pub mod client;
 pub mod edge;
 pub mod frames;
+pub mod held;
 pub mod http2;
+pub mod light_load;
+pub mod load;
+pub mod status;
 pub mod stub;
 pub mod uvicorn;
+pub mod workers;
 
 use std::time::{Duration, Instant};
 

@@ -49,17 +49,27 @@ impl Edge {
 
     /// As [`Self::spawn`], with these environment variables beside its own.
     pub fn spawn_with(variables: &[(&str, &str)], arguments: &[&str], directory: &Path) -> Self {
+        Self::spawn_into(Stdio::piped(), variables, arguments, directory)
+    }
+
+    /// As [`Self::spawn_with`], writing its stdout there: unless that is a pipe of its own, the log is not collected.
+    pub fn spawn_into(
+        stdout: Stdio,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        directory: &Path,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_asgate"))
             .args(arguments)
             .current_dir(directory)
             .env_remove("RUST_LOG")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stdout = collect(child.stdout.take().expect("its stdout"));
+        let stdout = child.stdout.take().map(collect).unwrap_or_default();
         let stderr = collect(child.stderr.take().expect("its stderr"));
         Self { child, addresses: Vec::new(), admin: None, stdout, stderr, _directory: None }
     }
@@ -92,15 +102,19 @@ impl Edge {
         self.child.id()
     }
 
-    /// The worker processes that it has started and that are still there.
+    /// The worker processes that it has started and that are still there, reaped or not.
     pub fn children(&self) -> Vec<u32> {
+        self.processes().into_iter().filter(|&pid| !is_guardian(pid)).collect()
+    }
+
+    /// All processes that it has started: workers, and the guardian that outlives it for a moment.
+    pub fn processes(&self) -> Vec<u32> {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
         let threads = threads.into_iter().flatten().filter_map(Result::ok);
         let children = threads
             .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
             .collect::<String>();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        children.filter(|&pid| !is_guardian(pid)).collect()
+        children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     }
 
     /// A new client connection to the first listener.
@@ -244,10 +258,10 @@ pub fn config(servers: &[SocketAddr], routes: &str) -> String {
     )
 }
 
-/// Whether this is the process that an edge has beside itself to clean up when it is killed.
-pub fn is_guardian(pid: u32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.ends_with(b"\0guardian\0")
+/// Whether a process is the edge's helper that ends its workers when it is killed.
+fn is_guardian(pid: u32) -> bool {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split('\0').nth(1) == Some("guardian")
 }
 
 /// Whether a process has ended with all of its threads, reaped or not: nothing of it is open any more.

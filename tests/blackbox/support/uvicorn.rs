@@ -24,12 +24,13 @@ pub fn test_app() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/app")
 }
 
-/// The configuration of an upstream whose workers the edge starts, with `extra` keys (`transport: tcp`) for `app`.
+/// The configuration of an upstream whose workers the edge starts, with `extra` keys (`transport: tcp`) for `app`. A worker
+/// has its whole share of the requests at once, so that a few of them show who is there.
 pub fn supervised(directory: &Path, extra: &str) -> String {
     let (python, directory) = (python(), directory.display().to_string());
     let comma = if extra.is_empty() { "" } else { ", " };
     format!(
-        "{{ app: {{ asgi: \"app:app\", directory: {directory:?}, python: {python:?}{comma}{extra} }} }}"
+        "{{ app: {{ asgi: \"app:app\", directory: {directory:?}, python: {python:?}{comma}{extra} }}, slow_start: off }}"
     )
 }
 
@@ -47,9 +48,14 @@ impl Uvicorn {
 
     /// As [`Self::start`], for the `app.py` in this directory.
     pub fn serving(directory: &Path, arguments: &[&str]) -> Self {
+        Self::serving_app("app:app", directory, arguments)
+    }
+
+    /// As [`Self::start`], for `app`, a `module:attribute` of this directory.
+    pub fn serving_app(app: &str, directory: &Path, arguments: &[&str]) -> Self {
         let address = free_address();
         let child = Command::new(python())
-            .args(["-m", "uvicorn", "app:app", "--no-access-log", "--log-level", "error", "--port"])
+            .args(["-m", "uvicorn", app, "--no-access-log", "--log-level", "error", "--port"])
             .arg(address.port().to_string())
             .args(arguments)
             .current_dir(directory)
