@@ -51,6 +51,10 @@ pub enum Cause {
     ClientClosed,
     /// The upstream has no worker that may get traffic.
     NoWorker,
+    /// Too many requests wait for a worker already.
+    QueueFull,
+    /// No worker could take the request within the time that it may wait.
+    QueueTimeout,
     /// asgate is stopping.
     Stopping,
     /// The connection to the worker failed.
@@ -108,7 +112,7 @@ pub struct Outcome {
 
 impl Cause {
     /// Every cause, in the order of the enum.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::NoRoute,
         Self::BadRequest(BadRequest::RequestLine),
         Self::BadRequest(BadRequest::Version),
@@ -126,6 +130,8 @@ impl Cause {
         Self::ClientWriteTimeout,
         Self::ClientClosed,
         Self::NoWorker,
+        Self::QueueFull,
+        Self::QueueTimeout,
         Self::Stopping,
         Self::UpstreamConnect,
         Self::UpstreamConnectTimeout,
@@ -168,6 +174,8 @@ impl Cause {
             Self::ClientWriteTimeout => (S::REQUEST_TIMEOUT, T::ClientTimeout, Close),
             Self::ClientClosed => (CLIENT_CLOSED, T::ClientClosed, Close),
             Self::NoWorker => (S::SERVICE_UNAVAILABLE, T::NoWorker, Keep),
+            Self::QueueFull => (S::SERVICE_UNAVAILABLE, T::QueueFull, Keep),
+            Self::QueueTimeout => (S::SERVICE_UNAVAILABLE, T::QueueTimeout, Keep),
             Self::Stopping => (S::SERVICE_UNAVAILABLE, T::Stopping, Close),
             Self::UpstreamConnect => (S::BAD_GATEWAY, T::UpstreamConnect, Keep),
             Self::UpstreamConnectTimeout => (S::GATEWAY_TIMEOUT, T::UpstreamTimeout, Keep),
@@ -194,7 +202,9 @@ impl Cause {
             Self::BodyTimeout => "The request body took too long to arrive.",
             Self::ClientWriteTimeout => "The client did not take the response.",
             Self::ClientClosed => "The client closed the connection.",
-            Self::NoWorker => "The application is not available at the moment.",
+            Self::NoWorker | Self::QueueFull | Self::QueueTimeout => {
+                "The application is not available at the moment."
+            }
             Self::Stopping => "The server is stopping.",
             Self::UpstreamConnect => "The application could not be reached.",
             Self::UpstreamConnectTimeout => "The application could not be reached in time.",

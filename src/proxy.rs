@@ -15,6 +15,7 @@ mod encode;
 mod exchange;
 mod forward;
 mod local;
+mod place;
 mod relay;
 mod request;
 mod response_head;

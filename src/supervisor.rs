@@ -177,6 +177,7 @@ impl Supervisor {
             guard: Arc::new(Mutex::new(RapidFailGuard::new(&app.restart.rapid_fail))),
         });
         let guard = Arc::clone(&shared.guard);
+        pool.expect_workers(true);
         let (stop, stop_asked) = signal::channel(false);
         let (report, first_starts) = mpsc::unbounded_channel();
         let mut keepers = JoinSet::new();

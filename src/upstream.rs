@@ -10,6 +10,7 @@
 
 mod balance;
 mod connection;
+mod expectation;
 pub mod health;
 mod probe;
 mod slot;
@@ -30,6 +31,8 @@ use crate::config::Connections;
 
 use balance::RoundRobin;
 pub use connection::{Check, Connection};
+use expectation::Expectation;
+pub use expectation::Waiting;
 pub use probe::{Answer, Probe, ProbeError, Way};
 pub use slot::Slot;
 pub use standing::{Fitness, Mark};
@@ -42,6 +45,7 @@ pub struct Upstream {
     /// How long the share of a worker grows that joins in the place of an earlier generation.
     slow_start: Option<Duration>,
     members: ArcSwap<Members>,
+    expectation: Expectation,
     /// Serialises changes of `members`; never taken by a request.
     changing: Mutex<()>,
 }
@@ -63,6 +67,7 @@ impl Upstream {
             policy,
             slow_start,
             members: ArcSwap::default(),
+            expectation: Expectation::default(),
             changing: Mutex::new(()),
         }
     }
@@ -93,6 +98,7 @@ impl Upstream {
             workers.push(worker);
             replaced
         });
+        self.expectation.somebody_joined();
     }
 
     /// Takes the worker `name` of `generation` out of rotation. Requests on it go on; its unused connections are
@@ -134,6 +140,21 @@ impl Upstream {
         }
     }
 
+    /// Says whether workers that join are to be expected, so that requests wait for them.
+    pub fn expect_workers(&self, expected: bool) {
+        self.expectation.set(expected);
+    }
+
+    /// Whether a request that finds no worker may hope for one.
+    pub fn expects_workers(&self) -> bool {
+        self.expectation.is_set()
+    }
+
+    /// Begins to wait for a worker; `None` when too many requests do.
+    pub fn wait(&self) -> Option<Waiting<'_>> {
+        self.expectation.wait()
+    }
+
     /// Whether a request would find a worker.
     pub fn is_ready(&self) -> bool {
         self.members.load().workers.iter().any(|worker| worker.fitness() > Fitness::Never)
@@ -152,6 +173,7 @@ impl Upstream {
 
     /// Takes every worker out of rotation.
     pub fn close(&self) {
+        self.expect_workers(false);
         self.change(std::mem::take);
     }
 }

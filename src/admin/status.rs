@@ -95,6 +95,8 @@ pub struct WorkerStatus {
     pub uptime_seconds: Option<f64>,
     /// How often it was replaced, by reason (`exit`, `deaf`, `restart` ...).
     pub restarts: BTreeMap<String, u64>,
+    /// How its last process ended, for people; `null` when none has.
+    pub last_end: Option<String>,
     /// Earlier generations that finish what they have.
     pub leaving: Vec<LeavingStatus>,
     /// What it printed last, oldest line first.
@@ -175,6 +177,7 @@ impl WorkerStatus {
             memory_bytes: None,
             uptime_seconds: None,
             restarts: BTreeMap::new(),
+            last_end: None,
             leaving: Vec::new(),
             last_output: Vec::new(),
         }

@@ -171,6 +171,7 @@ impl Pool {
                 format!("next start in {:.1}s: {}", waiting.rest.as_secs_f64(), waiting.reason)
             }),
             restarts: worker.restarts.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
+            last_end: worker.last_end.clone(),
             leaving: worker.leaving.iter().map(leaving).collect(),
             last_output: worker.last_lines.clone(),
             ..WorkerStatus::absent(&name, Kind::Supervised)

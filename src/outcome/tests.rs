@@ -25,6 +25,8 @@ fn every_cause_has_the_outcome_of_the_contract() {
         (Cause::ClientWriteTimeout, 408, "client_timeout", CLOSE),
         (Cause::ClientClosed, 499, "client_closed", CLOSE),
         (Cause::NoWorker, 503, "no_worker", KEEP),
+        (Cause::QueueFull, 503, "queue_full", KEEP),
+        (Cause::QueueTimeout, 503, "queue_timeout", KEEP),
         (Cause::Stopping, 503, "stopping", CLOSE),
         (Cause::UpstreamConnect, 502, "upstream_connect", KEEP),
         (Cause::UpstreamConnectTimeout, 504, "upstream_timeout", KEEP),

@@ -17,6 +17,7 @@ use crate::upstream::{Check, ConnectError, Connection, Mark, Slot, Worker};
 use super::downstream::{Downstream, Patience};
 use super::encode::{self, Target};
 use super::exchange::Exchange;
+use super::place::Wanted;
 use super::relay::{Bounds, Broken, End, Relay};
 use super::request::{Body, Request};
 use super::response_head;
@@ -49,6 +50,13 @@ pub enum Forwarded {
 struct Attempt {
     cause: Cause,
     retry: Option<Retry>,
+}
+
+impl Attempt {
+    /// Whether its worker is gone, so that another may be on its way; not merely slow.
+    fn found_nobody(&self) -> bool {
+        matches!(self.cause, Cause::UpstreamConnect | Cause::UpstreamClosed)
+    }
 }
 
 /// Why an attempt may be followed by another.
@@ -90,11 +98,27 @@ impl Forward<'_> {
         let bounds = Bounds { phases: self.timeouts, total, cut: exchange.cut() };
         let mut upload = Upload::new(self.request.body, self.limits.body);
         let mut tried: Vec<Arc<Worker>> = Vec::new();
+        let mut avoided: Option<Arc<Worker>> = None;
         let mut last: Option<Attempt> = None;
         loop {
-            let Some(slot) = upstream.pool.acquire(&tried) else {
-                let cause = last.map_or(Cause::NoWorker, |attempt| attempt.cause);
-                return Forwarded::Failed(client, cause);
+            let wanted = Wanted {
+                pool: &upstream.pool,
+                tried: &tried,
+                avoided: avoided.as_ref(),
+                bounds: &bounds,
+                watch_client: self.may_watch(),
+                may_wait: last.as_ref().is_none_or(Attempt::found_nobody),
+            };
+            let slot = match wanted.place(&mut client).await {
+                Ok((slot, waited)) => {
+                    exchange.queue += waited;
+                    slot
+                }
+                Err(Cause::NoWorker) => {
+                    let cause = last.map_or(Cause::NoWorker, |attempt| attempt.cause);
+                    return Forwarded::Failed(client, cause);
+                }
+                Err(cause) => return Forwarded::Failed(client, cause),
             };
             let worker = Arc::clone(slot.worker());
             let retry = last.and_then(|attempt| attempt.retry);
@@ -118,9 +142,10 @@ impl Forward<'_> {
             if attempt.retry.is_none() || exchange.attempts >= MAX_ATTEMPTS {
                 return Forwarded::Failed(client, attempt.cause);
             }
-            // A connection that went stale says nothing against its worker.
-            if attempt.retry != Some(Retry::Stale) {
-                tried.push(worker);
+            match attempt.retry {
+                // The worker closed an unused connection, or has just ended.
+                Some(Retry::Stale) => avoided = Some(worker),
+                _ => tried.push(worker),
             }
             last = Some(attempt);
         }
@@ -270,8 +295,8 @@ impl Forward<'_> {
             let unaccepted = !was_kept && broken.is_reset() && worker.has_lost_its_listener().await;
             return unaccepted.then_some(Retry::Connect);
         }
-        // What hung two workers is what hangs workers.
-        if worker.is_marked(Mark::Silent) && exchange.attempts > 1 {
+        // What ended two workers is what ends workers. A kept connection may just have been stale.
+        if exchange.attempts > 1 && (!was_kept || worker.is_marked(Mark::Silent)) {
             return None;
         }
         Some(if was_kept { Retry::Stale } else { Retry::Closed })

@@ -28,6 +28,7 @@ struct Record {
     /// Why there is no process, and until when.
     waiting: Option<(Instant, String)>,
     restarts: BTreeMap<&'static str, u64>,
+    last_end: Option<String>,
     /// What the newest generation printed.
     tail: Tail,
 }
@@ -119,7 +120,8 @@ impl Board {
         entry.since = Instant::now();
         entry.reason = (next != State::Ready).then(|| reason.to_owned());
         if next == State::Stopped {
-            entries.retain(|entry| entry.id.generation != generation);
+            record.last_end = Some(reason.to_owned());
+            record.generations.retain(|entry| entry.id.generation != generation);
         }
     }
 
@@ -163,6 +165,7 @@ impl Board {
                 reason: reason.clone(),
             }),
             restarts: record.restarts.clone(),
+            last_end: record.last_end.clone(),
             last_lines: record.tail.lines(),
         }
     }

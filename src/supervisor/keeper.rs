@@ -331,6 +331,7 @@ impl Keeper {
     fn failed(&mut self, was_ready: bool) -> Duration {
         let mut guard = self.shared.guard.lock();
         if guard.note(Instant::now()) {
+            self.shared.pool.expect_workers(false);
             log::error!(
                 "Workers fail again and again, trying only every {}s from now on: upstream={}",
                 self.shared.app.restart.max_backoff.as_secs_f64(),
@@ -348,6 +349,7 @@ impl Keeper {
     fn forgive(&mut self) {
         self.backoff.reset();
         if self.shared.guard.lock().reset() {
+            self.shared.pool.expect_workers(true);
             log::info!("Workers stay up again: upstream={}", self.shared.name());
         }
     }

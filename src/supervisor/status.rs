@@ -29,6 +29,8 @@ pub struct WorkerStatus {
     pub waiting: Option<Waiting>,
     /// How often it was replaced, by [`super::Reason`].
     pub restarts: BTreeMap<&'static str, u64>,
+    /// How its last process ended, for people.
+    pub last_end: Option<String>,
     /// What it printed last, oldest line first.
     pub last_lines: Vec<String>,
 }

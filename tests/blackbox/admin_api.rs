@@ -81,6 +81,7 @@ fn status_tells_of_fixed_workers() {
         ("memory_bytes", Value::Null),
         ("uptime_seconds", Value::Null),
         ("restarts", json!({})),
+        ("last_end", Value::Null),
         ("leaving", json!([])),
         ("last_output", json!([])),
     ];

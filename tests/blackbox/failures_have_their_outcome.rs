@@ -301,7 +301,7 @@ fn what_the_app_answers_is_never_replaced() {
     assert_eq!(stub.accepted(), 1, "and its connection is used again");
 }
 
-/// A supervised worker that ends for good when it is told to.
+/// A supervised worker that ends for good when it is told to. Once asgate has given up hope, nobody waits for it.
 #[test]
 fn an_upstream_without_workers_is_503() {
     const SCRIPT: &str = r#"
@@ -328,7 +328,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
     let command = json!([python(), script, "{port}", marker]);
     let edge = Edge::start(&format!(
         "listeners: [{{ address: \"127.0.0.1:0\" }}]\nadmin: {{ address: \"127.0.0.1:0\" }}\n\
-         upstreams: {{ u: {{ app: {{ command: {command} }} }} }}\nroutes: [{{ upstream: u }}]\n"
+         upstreams: {{ u: {{ app: {{ command: {command}, restart: {{ backoff: 50ms, rapid_fail: {{ failures: 3 }} }} }} }} }}\n\
+         routes: [{{ upstream: u }}]\n"
     ));
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "the control: it serves");

@@ -23,6 +23,7 @@ fn worker(name: &str) -> WorkerStatus {
         memory_bytes: Some(52 << 20),
         uptime_seconds: Some(3661.5),
         restarts: BTreeMap::from([("exit".to_owned(), 1), ("restart".to_owned(), 1)]),
+        last_end: None,
         leaving: Vec::new(),
         last_output: vec!["of a ready worker".to_owned()],
     }
@@ -56,6 +57,7 @@ fn every_worker_has_a_line_and_columns_are_aligned() {
         memory_bytes: None,
         uptime_seconds: None,
         restarts: BTreeMap::new(),
+        last_end: None,
         leaving: vec![LeavingStatus {
             generation: 2,
             pid: 4000,

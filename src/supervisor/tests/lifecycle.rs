@@ -57,9 +57,9 @@ async fn a_worker_that_crashed_comes_back_as_a_new_generation() {
     let first = running.next_ready().await;
     send_signal(first.pid, libc::SIGKILL);
     running.gone(&first).await;
-    let waits = || running.supervisor.crew().status().workers.remove(0).waiting;
-    eventually("its end is told", || waits().is_some()).await;
-    let reason = waits().expect("told").reason;
+    let end = || running.supervisor.crew().status().workers.remove(0).last_end;
+    eventually("its end is told", || end().is_some()).await;
+    let reason = end().expect("told");
     assert!(reason.contains("SIGKILL"), "the reason names the signal: {reason}");
     let second = running.next_ready().await;
     assert_eq!(second.id, WorkerId { index: 1, generation: 2 }, "same worker, next generation");
