@@ -177,7 +177,7 @@ impl Supervisor {
             guard: Arc::new(Mutex::new(RapidFailGuard::new(&app.restart.rapid_fail))),
         });
         let guard = Arc::clone(&shared.guard);
-        pool.expect_workers(true);
+        pool.raise_hope();
         let (stop, stop_asked) = signal::channel(false);
         let (report, first_starts) = mpsc::unbounded_channel();
         let mut keepers = JoinSet::new();
@@ -254,7 +254,7 @@ impl Crew {
         let restart = &self.restart;
         let trouble = self.guard.lock().is_tripped().then(|| {
             format!(
-                "rapid_fail: {} failures within {}s; one try every {}s until a worker stays up",
+                "rapid_fail: {} failures within {}s; each worker is tried every {}s until one stays up",
                 restart.rapid_fail.failures,
                 restart.rapid_fail.window.as_secs_f64(),
                 restart.max_backoff.as_secs_f64()
@@ -281,7 +281,7 @@ impl Crew {
         }
     }
 
-    /// Gives a worker no more requests; it finishes those that it has and stays. Until it is put back or replaced.
+    /// Gives a worker no more requests, whatever process it is, until it is put back; those that it has it finishes.
     ///
     /// # Errors
     /// There is no such worker, or it is not in rotation.

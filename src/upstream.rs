@@ -32,7 +32,7 @@ use crate::config::Connections;
 use balance::RoundRobin;
 pub use connection::{Check, Connection};
 use expectation::Expectation;
-pub use expectation::Waiting;
+pub use expectation::{Arrival, Waiting};
 pub use probe::{Answer, Probe, ProbeError, Way};
 pub use slot::Slot;
 pub use standing::{Fitness, Mark};
@@ -93,6 +93,7 @@ impl Upstream {
 
     /// Puts `worker` into rotation, in the place of an earlier generation with the same name if there is one.
     pub fn join(&self, worker: Arc<Worker>) {
+        worker.begin_rising();
         self.change(|workers| {
             let replaced = take(workers, |other| other.identity().name == worker.identity().name);
             workers.push(worker);
@@ -140,14 +141,29 @@ impl Upstream {
         }
     }
 
-    /// Says whether workers that join are to be expected, so that requests wait for them.
-    pub fn expect_workers(&self, expected: bool) {
-        self.expectation.set(expected);
+    /// Somebody keeps the workers of this upstream, and believes that others will come: requests may wait for them.
+    pub fn raise_hope(&self) {
+        self.expectation.set(true);
     }
 
-    /// Whether a request that finds no worker may hope for one.
-    pub fn expects_workers(&self) -> bool {
+    /// Requests are not to wait for workers any more.
+    pub fn give_up_hope(&self) {
+        self.expectation.set(false);
+    }
+
+    /// Whether a request that finds no worker may wait for one.
+    pub fn is_hopeful(&self) -> bool {
         self.expectation.is_set()
+    }
+
+    /// A worker is on its way for as long as this is held.
+    pub fn announce(&self) -> Arrival {
+        self.expectation.announce()
+    }
+
+    /// Whether a worker is on its way.
+    pub fn is_worker_coming(&self) -> bool {
+        self.expectation.is_worker_coming()
     }
 
     /// Begins to wait for a worker; `None` when too many requests do.
@@ -155,9 +171,9 @@ impl Upstream {
         self.expectation.wait()
     }
 
-    /// Whether a request would find a worker.
+    /// Whether a worker gets requests as it should; one that is only tried for want of a better does not count.
     pub fn is_ready(&self) -> bool {
-        self.members.load().workers.iter().any(|worker| worker.fitness() > Fitness::Never)
+        self.members.load().workers.iter().any(|worker| worker.fitness() > Fitness::LastResort)
     }
 
     /// Closes the unused connections that are older than the policy allows. Call it about once a second.
@@ -173,7 +189,7 @@ impl Upstream {
 
     /// Takes every worker out of rotation.
     pub fn close(&self) {
-        self.expect_workers(false);
+        self.give_up_hope();
         self.change(std::mem::take);
     }
 }

@@ -64,7 +64,7 @@ pub enum UpstreamState {
     Ready,
     /// Some are.
     Degraded,
-    /// None is: requests are answered 503.
+    /// None is: requests are tried on those that are left, or answered 503.
     Down,
 }
 
@@ -77,7 +77,7 @@ pub struct WorkerStatus {
     pub state: WorkerState,
     /// Why it is in this state, for people; `null` when there is nothing to explain.
     pub reason: Option<String>,
-    /// Whether it may get requests.
+    /// Whether it gets requests like every other; one that is only tried for want of a better does not.
     pub in_rotation: bool,
     /// Counts the starts from 1; 0 for a fixed worker.
     pub generation: u64,
@@ -121,11 +121,11 @@ pub enum WorkerState {
     Starting,
     /// It may get requests.
     Ready,
-    /// Its health checks fail.
+    /// Its health checks fail, or it does not answer: others come first.
     Unready,
     /// It serves old connections, but its listener is gone (CPython gh-93821).
     Deaf,
-    /// It answers nothing.
+    /// It has answered nothing for too long, and is to be replaced.
     Hung,
     /// Out of rotation, with requests in flight.
     Draining,

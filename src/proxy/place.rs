@@ -13,6 +13,8 @@ use super::relay::Bounds;
 
 /// How long a request waits for a worker that is being started.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take until it is noticed that a worker is gone, and another one started.
+const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
 pub struct Wanted<'a> {
@@ -36,7 +38,7 @@ impl Wanted<'_> {
     pub async fn place(&self, client: &mut Downstream) -> Result<(Slot, Duration), Cause> {
         match self.look() {
             Some(slot) => Ok((slot, Duration::ZERO)),
-            None if self.may_wait && self.pool.expects_workers() => self.wait(client).await,
+            None if self.may_wait && self.pool.is_hopeful() => self.wait(client).await,
             None => Err(Cause::NoWorker),
         }
     }
@@ -66,8 +68,13 @@ impl Wanted<'_> {
             if let Some(slot) = self.look() {
                 return Ok((slot, begun.elapsed()));
             }
-            if !self.pool.expects_workers() {
+            if !self.pool.is_hopeful() {
                 return Err(Cause::NoWorker);
+            }
+            // Nobody comes: those that were tried must be well after all, or there is nobody.
+            if begun.elapsed() >= NOTICED_WITHIN && !self.pool.is_worker_coming() {
+                let again = self.pool.acquire(&[]).ok_or(Cause::NoWorker)?;
+                return Ok((again, begun.elapsed()));
             }
         }
     }

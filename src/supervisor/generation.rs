@@ -44,6 +44,9 @@ pub(super) async fn bring_up(
     id: WorkerId,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Box<Generation>, NotUp> {
+    if *stop.borrow() {
+        return Err(NotUp::Stopped);
+    }
     let running = shared.launch(id).await.map_err(NotUp::Failed)?;
     let worker = Arc::new(shared.pool_worker(id, &running));
     board.started(Entry::starting(id, running.process.pid(), Arc::clone(&worker)), &running.tail);
@@ -64,7 +67,6 @@ pub(super) async fn bring_up(
         }
         ready = newcomer.until_ready(within) => match ready {
             Ok(()) => {
-                Arc::clone(&generation.worker).prewarm().await;
                 generation.weigh().await;
                 generation.ready_since = Instant::now();
                 generation.happened(Event::Answered, "it listens and answered");

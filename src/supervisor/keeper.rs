@@ -3,14 +3,14 @@
 //! A keeper is a task that is always in one [`State`]. What a single generation goes through is in `lifecycle`.
 
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
 use super::WorkerId;
 use super::board::Board;
@@ -19,12 +19,9 @@ use super::generation::{Farewell, Generation, NotUp, bring_up, stop_asked};
 use super::launch::Shared;
 use super::lifecycle::Event;
 use super::reason::Reason;
-use super::restarts::Backoff;
+use super::restarts::{Backoff, Failure};
 use super::watch::{Verdict, Watch};
 use crate::upstream::Mark;
-
-/// A worker that ended in order after it served for this long has not failed, however often it does.
-const SERVED_ENOUGH: Duration = Duration::from_secs(1);
 
 /// What an operator asks of a keeper. The answer is an error for people.
 #[derive(Debug)]
@@ -44,6 +41,8 @@ pub(super) struct Keeper {
     board: Arc<Board>,
     id: WorkerId,
     backoff: Backoff,
+    /// An operator took the worker out of rotation; that holds for each generation of it.
+    drained: bool,
     /// Taken when the first start has succeeded or failed.
     first_start: Option<mpsc::UnboundedSender<Result<(), StartError>>>,
     orders: mpsc::Receiver<Order>,
@@ -55,20 +54,60 @@ pub(super) struct Keeper {
 enum State {
     /// Nobody serves: start one now, in the place of one that went for this reason, and say how it went.
     Due(Option<Reason>, Option<Reply>),
-    Serving(Box<Generation>),
+    Serving(Incumbent),
     /// Nobody serves; to be started after a pause.
     Waiting(Reason, Duration, String),
     Stopped,
 }
 
-/// What ends the quiet of a generation that serves.
+/// A generation that serves, and who looks after it.
+struct Incumbent {
+    generation: Box<Generation>,
+    watch: Box<Watch>,
+}
+
+/// What becomes of an incumbent.
+enum News {
+    Ended(io::Result<ExitStatus>),
+    /// It is to be replaced.
+    Due(Verdict),
+}
+
+/// What ends the quiet of a worker that serves.
 enum Happening {
     Stop,
-    Ended(io::Result<ExitStatus>),
-    Due(Verdict),
+    Of(News),
     Order(Order),
-    /// It has served for so long that earlier failures are forgiven.
-    Proved,
+    /// It has served for one more window.
+    Steady,
+}
+
+/// How a replacement went.
+enum Replaced {
+    By(State),
+    /// It failed: the old one stays.
+    Not(Incumbent),
+}
+
+/// A generation on its way.
+type Coming = Pin<Box<dyn Future<Output = Result<Box<Generation>, NotUp>> + Send>>;
+
+// === impl Incumbent ===
+
+impl Incumbent {
+    /// Waits for what becomes of it. Cancel safe.
+    async fn news(&mut self) -> News {
+        tokio::select! {
+            ended = self.generation.ended() => News::Ended(ended),
+            verdict = self.watch.verdict() => News::Due(verdict),
+        }
+    }
+
+    /// Whether its requests may still be answered, whatever it is replaced for.
+    fn may_finish(&self, hung: bool) -> bool {
+        // It may have spoken again since it was given up.
+        !(hung && self.generation.worker.is_marked(Mark::Silent))
+    }
 }
 
 // === impl Keeper ===
@@ -87,6 +126,7 @@ impl Keeper {
             shared: Arc::clone(shared),
             board: Arc::clone(board),
             id: WorkerId { index, generation: 0 },
+            drained: false,
             first_start: Some(first_start),
             orders,
             stop,
@@ -100,7 +140,7 @@ impl Keeper {
         loop {
             state = match state {
                 State::Due(reason, reply) => self.start(reason, reply).await,
-                State::Serving(generation) => self.serve(generation).await,
+                State::Serving(incumbent) => self.serve(incumbent).await,
                 State::Waiting(reason, pause, why) => self.wait(reason, pause, why).await,
                 State::Stopped => break,
             };
@@ -110,11 +150,21 @@ impl Keeper {
 
     /// Starts a generation while none serves.
     async fn start(&mut self, reason: Option<Reason>, reply: Option<Reply>) -> State {
-        match self.bring_up().await {
+        let _arrival = self.shared.pool.announce();
+        let mut coming = self.next_generation();
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut coming => break outcome,
+                Some(order) = self.orders.recv() => {
+                    self.refuse_replacing(order, None, "it is being started already");
+                }
+            }
+        };
+        match outcome {
             Ok(generation) => {
-                self.join(&generation, reason);
+                let incumbent = self.join(generation, reason);
                 answer(reply, Ok(()));
-                State::Serving(generation)
+                State::Serving(incumbent)
             }
             Err(NotUp::Stopped) => {
                 answer(reply, Err("asgate stops".to_owned()));
@@ -122,7 +172,7 @@ impl Keeper {
             }
             Err(NotUp::Failed(error)) => {
                 let headline = error.headline();
-                let pause = self.failed(false);
+                let pause = self.failed(Failure::OfStart);
                 self.report(error, pause);
                 answer(reply, Err(headline.clone()));
                 State::Waiting(reason.unwrap_or(Reason::Exit), pause, headline)
@@ -130,13 +180,17 @@ impl Keeper {
         }
     }
 
-    fn bring_up(&mut self) -> impl Future<Output = Result<Box<Generation>, NotUp>> + use<> {
+    fn next_generation(&mut self) -> Coming {
         self.id.generation += 1;
-        bring_up(Arc::clone(&self.shared), Arc::clone(&self.board), self.id, self.stop.clone())
+        let (shared, board) = (Arc::clone(&self.shared), Arc::clone(&self.board));
+        Box::pin(bring_up(shared, board, self.id, self.stop.clone()))
     }
 
-    /// Puts a generation into rotation, in the place of the one before.
-    fn join(&mut self, generation: &Generation, reason: Option<Reason>) {
+    /// Puts a generation into rotation, in the place of the one before, unless an operator took the worker out.
+    fn join(&mut self, generation: Box<Generation>, reason: Option<Reason>) -> Incumbent {
+        if self.drained {
+            take_out(&generation);
+        }
         self.shared.pool.join(Arc::clone(&generation.worker));
         if let Some(reason) = reason {
             self.board.restarted(reason);
@@ -146,148 +200,188 @@ impl Keeper {
             // Nobody may be waiting for it.
             let _ = first_start.send(Ok(()));
         }
+        let watch = Box::new(Watch::new(&self.shared, &generation));
+        Incumbent { generation, watch }
     }
 
-    /// Watches a generation until there is another, or none.
-    async fn serve(&mut self, mut generation: Box<Generation>) -> State {
-        let mut watch = Watch::new(&self.shared, &generation);
-        let proved_at = generation.ready_since + self.shared.app.restart.rapid_fail.window;
-        let mut proved = false;
+    /// Looks after a generation until there is another, or none.
+    async fn serve(&mut self, mut incumbent: Incumbent) -> State {
+        let window = self.shared.app.restart.rapid_fail.window;
+        let mut steady = interval_at(incumbent.generation.ready_since + window, window);
         loop {
             let happening = tokio::select! {
                 () = stop_asked(&mut self.stop) => Happening::Stop,
-                ended = generation.ended() => Happening::Ended(ended),
-                verdict = watch.verdict() => Happening::Due(verdict),
+                news = incumbent.news() => Happening::Of(news),
                 Some(order) = self.orders.recv() => Happening::Order(order),
-                () = sleep_until(proved_at), if !proved => Happening::Proved,
+                _ = steady.tick() => Happening::Steady,
             };
             let (verdict, reply) = match happening {
-                Happening::Stop => return self.stop(generation),
-                Happening::Ended(ended) => return self.ended(generation, &ended).await,
-                Happening::Proved => {
-                    proved = true;
+                Happening::Stop => return self.stop(incumbent.generation),
+                Happening::Of(News::Ended(ended)) => {
+                    return self.ended(incumbent.generation, &ended).await;
+                }
+                Happening::Of(News::Due(verdict)) => (verdict, None),
+                Happening::Steady => {
                     self.forgive();
                     continue;
                 }
-                Happening::Due(verdict) => (verdict, None),
-                Happening::Order(Order::Replace { reason, detail, reply }) => {
-                    (Verdict { reason, detail }, Some(reply))
-                }
-                Happening::Order(Order::TakeOut(reply)) => {
-                    let _ = reply.send(take_out(&generation));
-                    continue;
-                }
-                Happening::Order(Order::PutBack(reply)) => {
-                    let _ = reply.send(put_back(&generation));
-                    continue;
-                }
+                Happening::Order(order) => match self.obey(order, Some(&incumbent.generation)) {
+                    Some((verdict, reply)) => (verdict, Some(reply)),
+                    None => continue,
+                },
             };
-            match self.replace(generation, &verdict, reply).await {
-                Err((kept, pause)) => {
-                    generation = kept;
-                    watch.wait(pause);
-                }
-                Ok(state) => return state,
+            match self.replace(incumbent, verdict, reply).await {
+                Replaced::By(state) => return state,
+                Replaced::Not(kept) => incumbent = kept,
             }
         }
     }
 
-    /// Brings another generation up while this one serves, then puts it in its place. When that fails this one comes
-    /// back, with the pause before the next try.
+    /// Brings another generation up while this one serves, then puts it in its place.
     async fn replace(
         &mut self,
-        old: Box<Generation>,
-        verdict: &Verdict,
+        incumbent: Incumbent,
+        verdict: Verdict,
         reply: Option<Reply>,
-    ) -> Result<State, (Box<Generation>, Duration)> {
-        let Verdict { reason, detail } = verdict;
+    ) -> Replaced {
         log::info!(
-            "Replacing worker: upstream={} worker={} generation={} reason={reason} {detail:?}",
+            "Replacing worker: upstream={} worker={} generation={} reason={} {:?}",
             self.shared.name(),
             self.id,
-            old.id.generation
+            incumbent.generation.id.generation,
+            verdict.reason,
+            verdict.detail
         );
-        let pause = self.pause_before_replacing(&old, *reason);
-        let turns = Arc::clone(&self.shared);
-        let starting = self.bring_up();
-        let mut stop = self.stop.clone();
-        let mut coming = pin!(async move {
-            tokio::select! {
-                () = sleep(pause) => {}
-                // The start sees it too, and says so.
-                () = stop_asked(&mut stop) => {}
-            }
-            // Memory and processors for one more process, not for one more of each worker.
-            let _turn = match reason.can_wait() {
-                true => turns.turn.acquire().await.ok(),
-                false => None,
-            };
-            starting.await
-        });
-        let mut old = Some(old);
+        let _arrival = self.shared.pool.announce();
+        let hurry = Arc::new(Notify::new());
+        let pause = self.pause_before_replacing(&incumbent.generation, &verdict);
+        let mut coming = self.successor(verdict.reason, pause, &hurry);
+        let mut hung = verdict.reason == Reason::Hung;
+        let mut old = Some(incumbent);
         let outcome = loop {
             tokio::select! {
                 outcome = &mut coming => break outcome,
-                ended = ended(old.as_mut()) => {
-                    if let Some(gone) = old.take() {
-                        let how = gone.bury(&self.shared, &ended).await;
-                        log::warn!("Worker ended before its replacement was ready: {how}");
+                news = news_of(old.as_mut()) => match news {
+                    News::Ended(ended) => {
+                        self.bury(old.take(), &ended).await;
+                        hurry.notify_one();
                     }
+                    News::Due(worse) => {
+                        hung |= worse.reason == Reason::Hung;
+                        if worse.reason.is_failure() && !verdict.reason.is_failure() {
+                            hurry.notify_one();
+                        }
+                    }
+                },
+                Some(order) = self.orders.recv() => {
+                    let generation = old.as_ref().map(|old| &*old.generation);
+                    self.refuse_replacing(order, generation, "it is being replaced already");
                 }
             }
         };
-        match (outcome, old) {
-            (Ok(generation), old) => {
-                self.join(&generation, Some(*reason));
+        match outcome {
+            Ok(generation) => {
+                let incumbent = self.join(generation, Some(verdict.reason));
                 if let Some(old) = old {
-                    self.see_off(old, *reason, detail);
+                    self.see_off(old, &verdict, hung);
                 }
                 answer(reply, Ok(()));
-                Ok(State::Serving(generation))
+                Replaced::By(State::Serving(incumbent))
             }
-            (Err(NotUp::Stopped), old) => {
+            Err(NotUp::Stopped) => {
                 answer(reply, Err("asgate stops".to_owned()));
-                Ok(old.map_or(State::Stopped, |old| self.stop(old)))
+                Replaced::By(old.map_or(State::Stopped, |old| self.stop(old.generation)))
             }
-            (Err(NotUp::Failed(error)), old) => {
-                let headline = error.headline();
-                let pause = self.failed(false);
-                self.report(error, pause);
-                answer(reply, Err(headline.clone()));
-                match old {
-                    Some(old) => Err((old, pause)),
-                    None => Ok(State::Waiting(Reason::Exit, pause, headline)),
+            Err(NotUp::Failed(error)) => self.not_replaced(old, verdict.reason, error, reply),
+        }
+    }
+
+    /// The next generation, after a pause and in its turn, or at once when there is a reason to hurry.
+    fn successor(&mut self, reason: Reason, pause: Duration, hurry: &Arc<Notify>) -> Coming {
+        let (shared, hurry) = (Arc::clone(&self.shared), Arc::clone(hurry));
+        let mut stop = self.stop.clone();
+        let starting = self.next_generation();
+        Box::pin(async move {
+            let unhurried = async {
+                sleep(pause).await;
+                // Memory and processors for one more process, not for one more of each worker.
+                match reason.can_wait() {
+                    true => shared.turn.acquire().await.ok(),
+                    false => None,
                 }
+            };
+            let _turn = tokio::select! {
+                turn = unhurried => turn,
+                () = hurry.notified() => None,
+                // The start sees it too, and says so.
+                () = stop_asked(&mut stop) => None,
+            };
+            starting.await
+        })
+    }
+
+    /// No replacement became ready: the old one stays, if there still is one.
+    fn not_replaced(
+        &mut self,
+        old: Option<Incumbent>,
+        reason: Reason,
+        error: StartError,
+        reply: Option<Reply>,
+    ) -> Replaced {
+        let headline = error.headline();
+        // Who asks for a roll hears of it; the workers that are there have not failed.
+        let pause = match (&old, reason) {
+            (Some(_), Reason::Restart | Reason::FileChange) => Duration::ZERO,
+            _ => self.failed(Failure::OfStart),
+        };
+        self.report(error, pause);
+        answer(reply, Err(headline.clone()));
+        match old {
+            Some(mut old) => {
+                old.watch.wait(pause);
+                Replaced::Not(old)
+            }
+            None => Replaced::By(State::Waiting(Reason::Exit, pause, headline)),
+        }
+    }
+
+    /// A worker that was replaced a short while ago must not be replaced again and again without end.
+    fn pause_before_replacing(&mut self, old: &Generation, verdict: &Verdict) -> Duration {
+        let window = self.shared.app.restart.rapid_fail.window;
+        match verdict.reason {
+            Reason::Restart | Reason::FileChange => Duration::ZERO,
+            _ if old.ready_since.elapsed() >= window => Duration::ZERO,
+            reason if reason.is_failure() => self.failed(Failure::OfService),
+            reason => {
+                log::warn!(
+                    "Worker is to be replaced soon after its start: upstream={} worker={} reason={reason} {:?}",
+                    self.shared.name(),
+                    self.id,
+                    verdict.detail
+                );
+                self.backoff.pause(Failure::OfService, fastrand::f64())
             }
         }
     }
 
-    /// A worker that fails again and again although its replacements became ready must not be replaced without end.
-    fn pause_before_replacing(&mut self, old: &Generation, reason: Reason) -> Duration {
-        let window = self.shared.app.restart.rapid_fail.window;
-        if !reason.is_failure() || old.ready_since.elapsed() >= window {
-            return Duration::ZERO;
-        }
-        self.failed(true)
-    }
-
-    fn see_off(&mut self, old: Box<Generation>, reason: Reason, detail: &str) {
-        let farewell = Farewell {
-            reason: format!("{reason}: {detail}"),
-            finish: reason.lets_requests_finish(),
-        };
-        while self.farewells.try_join_next().is_some() {}
-        // Not in the task: whoever asked for the replacement is told next, and may look at once.
-        old.leave(&self.shared, &farewell.reason);
-        self.farewells.spawn(old.see_off(Arc::clone(&self.shared), farewell, self.stop.clone()));
+    fn see_off(&mut self, old: Incumbent, verdict: &Verdict, hung: bool) {
+        let finish = old.may_finish(hung);
+        let reason = format!("{}: {}", verdict.reason, verdict.detail);
+        self.say_farewell(old.generation, Farewell { reason, finish });
     }
 
     fn stop(&mut self, generation: Box<Generation>) -> State {
         let farewell = Farewell { reason: "asgate stops".to_owned(), finish: true };
-        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
-        generation.leave(&shared, &farewell.reason);
-        self.farewells.spawn(generation.see_off(shared, farewell, stop));
+        self.say_farewell(generation, farewell);
         State::Stopped
+    }
+
+    fn say_farewell(&mut self, generation: Box<Generation>, farewell: Farewell) {
+        while self.farewells.try_join_next().is_some() {}
+        // Not in the task: whoever asked for the replacement is told next, and may look at once.
+        generation.leave(&self.shared, &farewell.reason);
+        let (shared, stop) = (Arc::clone(&self.shared), self.stop.clone());
+        self.farewells.spawn(generation.see_off(shared, farewell, stop));
     }
 
     /// A generation ended by itself.
@@ -296,20 +390,29 @@ impl Keeper {
         generation: Box<Generation>,
         ended: &io::Result<ExitStatus>,
     ) -> State {
-        let served = generation.ready_since.elapsed();
         let how = generation.bury(&self.shared, ended).await;
         log::warn!("Worker ended: upstream={} worker={} {how}", self.shared.name(), self.id);
-        // Uvicorn ends with 0 when it was told to by somebody else, or has had its `limit_max_requests`.
-        if ended.as_ref().is_ok_and(ExitStatus::success) && served >= SERVED_ENOUGH {
-            return State::Due(Some(Reason::Exit), None);
-        }
-        match self.failed(true) {
+        match self.failed(Failure::OfService) {
             Duration::ZERO => State::Due(Some(Reason::Exit), None),
             pause => State::Waiting(Reason::Exit, pause, how),
         }
     }
 
+    /// A generation ended by itself while its replacement is on its way.
+    async fn bury(&mut self, old: Option<Incumbent>, ended: &io::Result<ExitStatus>) {
+        let Some(old) = old else {
+            return;
+        };
+        let how = old.generation.bury(&self.shared, ended).await;
+        log::warn!(
+            "Worker ended before its replacement was ready: upstream={} worker={} {how}",
+            self.shared.name(),
+            self.id
+        );
+    }
+
     async fn wait(&mut self, reason: Reason, pause: Duration, why: String) -> State {
+        let _arrival = self.shared.pool.announce();
         let until = Instant::now() + pause;
         self.board.waiting(until, why);
         loop {
@@ -318,38 +421,70 @@ impl Keeper {
                 () = sleep_until(until) => return State::Due(Some(reason), None),
                 Some(order) = self.orders.recv() => order,
             };
-            match order {
-                Order::Replace { reply, .. } => return State::Due(Some(reason), Some(reply)),
-                Order::TakeOut(reply) | Order::PutBack(reply) => {
-                    let _ = reply.send(Err("it has no process at the moment".to_owned()));
-                }
+            if let Some((_, reply)) = self.obey(order, None) {
+                return State::Due(Some(reason), Some(reply));
             }
         }
     }
 
-    /// Counts a failure of a worker that had been ready, or never was. Returns the pause before the next try.
-    fn failed(&mut self, was_ready: bool) -> Duration {
+    /// Carries out an order that needs no replacement; returns what is asked for otherwise.
+    fn obey(&mut self, order: Order, generation: Option<&Generation>) -> Option<(Verdict, Reply)> {
+        let (reply, outcome) = match order {
+            Order::Replace { reason, detail, reply } => {
+                return Some((Verdict { reason, detail }, reply));
+            }
+            Order::TakeOut(reply) if self.drained => {
+                (reply, Err("it is out of rotation already".to_owned()))
+            }
+            Order::PutBack(reply) if !self.drained => {
+                (reply, Err("it is in rotation already".to_owned()))
+            }
+            Order::TakeOut(reply) => {
+                self.drained = true;
+                generation.into_iter().for_each(take_out);
+                (reply, Ok(()))
+            }
+            Order::PutBack(reply) => {
+                self.drained = false;
+                generation.into_iter().for_each(put_back);
+                (reply, Ok(()))
+            }
+        };
+        answer(Some(reply), outcome);
+        None
+    }
+
+    /// Carries out an order while another generation is on its way already.
+    fn refuse_replacing(&mut self, order: Order, generation: Option<&Generation>, why: &str) {
+        if let Some((_, reply)) = self.obey(order, generation) {
+            answer(Some(reply), Err(why.to_owned()));
+        }
+    }
+
+    /// Counts a failure. Returns the pause before the next try.
+    fn failed(&mut self, failure: Failure) -> Duration {
         let mut guard = self.shared.guard.lock();
+        let restart = &self.shared.app.restart;
         if guard.note(Instant::now()) {
-            self.shared.pool.expect_workers(false);
+            self.shared.pool.give_up_hope();
             log::error!(
-                "Workers fail again and again, trying only every {}s from now on: upstream={}",
-                self.shared.app.restart.max_backoff.as_secs_f64(),
+                "Workers fail again and again, trying each only every {}s from now on: upstream={}",
+                restart.max_backoff.as_secs_f64(),
                 self.shared.name()
             );
         }
-        let pause = self.backoff.pause(was_ready, fastrand::f64());
+        let pause = self.backoff.pause(failure, fastrand::f64());
         match guard.is_tripped() {
-            true => self.shared.app.restart.max_backoff,
+            true => pause.max(restart.max_backoff.mul_f64(0.5 + fastrand::f64() / 2.0)),
             false => pause,
         }
     }
 
-    /// Earlier failures are forgiven: it has served for long enough.
+    /// It has served for a window: earlier failures of its own are forgiven, and those of all when none has failed since.
     fn forgive(&mut self) {
         self.backoff.reset();
-        if self.shared.guard.lock().reset() {
-            self.shared.pool.expect_workers(true);
+        if self.shared.guard.lock().calm_down(Instant::now()) {
+            self.shared.pool.raise_hope();
             log::info!("Workers stay up again: upstream={}", self.shared.name());
         }
     }
@@ -367,28 +502,22 @@ impl Keeper {
     }
 }
 
-/// Waits for the end of a generation that may be gone already.
-async fn ended(generation: Option<&mut Box<Generation>>) -> io::Result<ExitStatus> {
-    match generation {
-        Some(generation) => generation.ended().await,
+/// Waits for news of a generation that may be gone already.
+async fn news_of(incumbent: Option<&mut Incumbent>) -> News {
+    match incumbent {
+        Some(incumbent) => incumbent.news().await,
         None => std::future::pending().await,
     }
 }
 
-fn take_out(generation: &Generation) -> Result<(), String> {
-    if !generation.worker.mark(Mark::Drained, true) {
-        return Err("it is out of rotation already".to_owned());
-    }
+fn take_out(generation: &Generation) {
+    generation.worker.mark(Mark::Drained, true);
     generation.happened(Event::TakenOut, "an operator took it out of rotation");
-    Ok(())
 }
 
-fn put_back(generation: &Generation) -> Result<(), String> {
-    if !generation.worker.mark(Mark::Drained, false) {
-        return Err("it is in rotation already".to_owned());
-    }
+fn put_back(generation: &Generation) {
+    generation.worker.mark(Mark::Drained, false);
     generation.happened(Event::PutBack, "an operator put it back");
-    Ok(())
 }
 
 fn answer(reply: Option<Reply>, outcome: Result<(), String>) {

@@ -22,7 +22,7 @@ pub enum State {
     Unready,
     /// Gets requests on the connections that it has; to be replaced.
     Deaf,
-    /// Gets none, to be replaced: it has been silent for too long.
+    /// Gets requests only when nobody else can, to be replaced: it has been silent for too long.
     Hung,
     /// Gets none, because an operator said so.
     Drained,
@@ -68,7 +68,7 @@ impl State {
             (_, E::Ended) => Self::Stopped,
             (Self::Starting, E::Answered) => Self::Ready,
             (Self::Ready, E::Doubted) => Self::Unready,
-            (Self::Unready, E::Recovered) | (Self::Drained, E::PutBack) => Self::Ready,
+            (Self::Unready | Self::Hung, E::Recovered) | (Self::Drained, E::PutBack) => Self::Ready,
             (Self::Ready | Self::Unready, E::Deafened) => Self::Deaf,
             (Self::Ready | Self::Unready | Self::Deaf, E::GivenUp) => Self::Hung,
             (Self::Ready | Self::Unready, E::TakenOut) => Self::Drained,
@@ -142,7 +142,7 @@ mod tests {
         use Event::*;
         use State::*;
         let expected = |state, event| match (state, event) {
-            (Starting, Answered) | (Unready, Recovered) | (Drained, PutBack) => Some(Ready),
+            (Starting, Answered) | (Unready | Hung, Recovered) | (Drained, PutBack) => Some(Ready),
             (Ready, Doubted) => Some(Unready),
             (Ready | Unready, Deafened) => Some(Deaf),
             (Ready | Unready | Deaf, GivenUp) => Some(Hung),

@@ -94,7 +94,7 @@ impl Source {
 
     fn emit(&self, stream: Stream, line: &[u8]) {
         let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
-        self.tail.push(&text);
+        self.tail.push(stream, &text);
         self.sink.line(OutputLine {
             upstream: &self.upstream,
             worker: self.id.index,
@@ -137,8 +137,9 @@ fn piece_length(line: &[u8]) -> usize {
 // === impl Tail ===
 
 impl Tail {
-    fn push(&self, line: &str) {
-        if line.contains(ACCEPT_FAILED) {
+    fn push(&self, stream: Stream, line: &str) {
+        // What an app prints on stdout may be anybody's text.
+        if stream == Stream::Stderr && line.contains(ACCEPT_FAILED) {
             self.accept_failed.notify_one();
         }
         let mut lines = self.lines.lock();

@@ -70,6 +70,7 @@ impl Newcomer<'_> {
                 sleep(ASK_AGAIN).await;
             }
         }
+        Arc::clone(self.worker).prewarm().await;
     }
 
     /// Nothing is connected to before: a connection that another process takes is a request that the wrong app gets.

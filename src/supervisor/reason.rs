@@ -58,11 +58,6 @@ impl Reason {
             Self::Memory | Self::Age | Self::Requests | Self::FileChange | Self::Restart => false,
         }
     }
-
-    /// Whether requests on the worker may still be answered, so that they are waited for.
-    pub(super) fn lets_requests_finish(self) -> bool {
-        self != Self::Hung
-    }
 }
 
 impl fmt::Display for Reason {

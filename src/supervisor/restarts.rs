@@ -7,6 +7,15 @@ use tokio::time::Instant;
 
 use crate::config::{RapidFail, Restart};
 
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It never became ready.
+    OfStart,
+    /// It had been ready.
+    OfService,
+}
+
 /// The pauses of one worker: each up to twice the one before.
 #[derive(Debug)]
 pub(super) struct Backoff {
@@ -27,11 +36,11 @@ impl Backoff {
         }
     }
 
-    /// The pause before the next try after a failure; none after the first of a worker that `was_ready`. Between a half and
+    /// The pause before the next try after a failure; none after the first of a worker that had been ready. Between a half and
     /// the whole of what is due, so that workers that failed together do not come back together; `chance` is between 0
     /// and 1.
-    pub(super) fn pause(&mut self, was_ready: bool, chance: f64) -> Duration {
-        if std::mem::take(&mut self.is_fresh) && was_ready {
+    pub(super) fn pause(&mut self, failure: Failure, chance: f64) -> Duration {
+        if std::mem::take(&mut self.is_fresh) && failure == Failure::OfService {
             return Duration::ZERO;
         }
         let due = self.next;
@@ -79,8 +88,14 @@ impl RapidFailGuard {
         self.tripped
     }
 
-    /// A worker has been ready for a whole window. Returns whether that ends the alarm.
-    pub(super) fn reset(&mut self) -> bool {
+    /// A worker has been ready for a whole window. Ends the alarm when none has failed meanwhile; returns whether it did.
+    pub(super) fn calm_down(&mut self, now: Instant) -> bool {
+        let last = self.failures.back();
+        let is_quiet =
+            |last: &Instant| now.saturating_duration_since(*last) >= self.settings.window;
+        if !last.is_none_or(is_quiet) {
+            return false;
+        }
         self.failures.clear();
         std::mem::take(&mut self.tripped)
     }
@@ -100,14 +115,24 @@ mod tests {
             rapid_fail: RapidFail { failures: NonZeroU32::MIN, window: Duration::from_secs(60) },
         };
         let mut backoff = Backoff::new(&settings);
-        let whole: Vec<_> = (0..5).map(|_| backoff.pause(false, 1.0).as_secs()).collect();
+        let whole: Vec<_> =
+            (0..5).map(|_| backoff.pause(Failure::OfStart, 1.0).as_secs()).collect();
         assert_eq!(whole, [1, 2, 4, 5, 5], "the whole pauses");
-        assert_eq!(backoff.pause(true, 0.0), Duration::from_millis(2500), "half of it at least");
+        assert_eq!(
+            backoff.pause(Failure::OfService, 0.0),
+            Duration::from_millis(2500),
+            "half of it at least"
+        );
         backoff.reset();
-        let whole: Vec<_> = (0..3).map(|_| backoff.pause(true, 1.0).as_secs()).collect();
+        let whole: Vec<_> =
+            (0..3).map(|_| backoff.pause(Failure::OfService, 1.0).as_secs()).collect();
         assert_eq!(whole, [0, 1, 2], "the first failure of one that was ready is mended at once");
         backoff.reset();
-        assert_eq!(backoff.pause(false, 1.0), Duration::from_secs(1), "a start that failed waits");
+        assert_eq!(
+            backoff.pause(Failure::OfStart, 1.0),
+            Duration::from_secs(1),
+            "a start that failed waits"
+        );
     }
 
     #[test]
@@ -122,8 +147,9 @@ mod tests {
         assert!(!guard.is_tripped(), "not yet");
         assert!(guard.note(at(62)), "the third within a minute");
         assert!(!guard.note(at(63)) && guard.is_tripped(), "it trips once, and stays so");
-        assert!(guard.reset() && !guard.is_tripped(), "until a worker has proved itself");
-        assert!(!guard.reset(), "which is news only once");
-        assert!(!guard.note(at(64)), "and the count begins anew");
+        assert!(!guard.calm_down(at(122)), "a worker that stayed up while others failed is no end");
+        assert!(guard.calm_down(at(123)) && !guard.is_tripped(), "a window without failure is");
+        assert!(!guard.calm_down(at(124)), "which is news only once");
+        assert!(!guard.note(at(125)), "and the count begins anew");
     }
 }

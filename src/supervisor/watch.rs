@@ -21,12 +21,19 @@ use crate::upstream::{Answer, Mark, Probe, ProbeError, Way, Worker, health};
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Every how many looks the memory is read.
-const MEMORY_EVERY: u64 = 5;
+/// Between two looks at the memory: each is a pass over all processes of the system.
+const WEIGH_EVERY: Duration = Duration::from_secs(5);
 /// A listener that is gone is looked for again before that is believed: its process may be about to end.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// A limit on age is taken up to this much earlier, so that workers that were started together do not go together.
 const AGE_JITTER: f64 = 0.1;
+
+/// Whether something spoke against the listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    Raised,
+}
 
 /// Why a generation is to be replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +42,9 @@ pub(super) struct Verdict {
     /// For people.
     pub(super) detail: String,
 }
+
+/// A question that may still be out.
+type Question = JoinHandle<Result<Answer, ProbeError>>;
 
 /// What is watched of one generation.
 pub(super) struct Watch {
@@ -46,11 +56,11 @@ pub(super) struct Watch {
     accept_failed: Arc<Notify>,
     doubts: watch::Receiver<u64>,
     looks: Interval,
-    looked: u64,
+    weighed: Instant,
     oldest: Option<Instant>,
     silence: Option<Silence>,
-    /// Questions that are out.
-    questions: Vec<JoinHandle<Result<Answer, ProbeError>>>,
+    /// Questions that are out, one for each way.
+    questions: [(Way, Option<Question>); 2],
     health: Health,
     /// Looks in a row that found too much memory.
     too_large: u32,
@@ -88,10 +98,10 @@ impl Watch {
             accept_failed: generation.running.tail.accept_failed(),
             doubts: worker.doubts(),
             looks,
-            looked: 0,
+            weighed: now,
             oldest: oldest(shared.app.recycle.max_age, now),
             silence: hang_timeout.map(|hang| Silence::new(hang, worker.heard(), now)),
-            questions: Vec::new(),
+            questions: [(Way::Kept, None), (Way::Fresh, None)],
             health: Health::check(shared, &worker),
             too_large: 0,
             patient_until: now,
@@ -108,31 +118,30 @@ impl Watch {
     /// Waits until the generation is to be replaced. Says so again and again as long as it is not. Cancel safe.
     pub(super) async fn verdict(&mut self) -> Verdict {
         loop {
-            let listener_is_doubted = tokio::select! {
-                _ = self.looks.tick() => false,
-                () = self.accept_failed.notified() => true,
-                Ok(()) = self.doubts.changed() => true,
+            let verdict = tokio::select! {
+                _ = self.looks.tick() => self.look().await,
+                () = self.accept_failed.notified() => self.is_deaf(Doubt::Raised).await,
+                Ok(()) = self.doubts.changed() => self.is_deaf(Doubt::Raised).await,
                 Some(news) = self.health.news.recv() => {
                     self.health_changed(news);
-                    continue;
+                    None
                 }
             };
-            let verdict = self.look(listener_is_doubted).await;
             if let Some(verdict) = verdict.filter(|_| Instant::now() >= self.patient_until) {
                 return verdict;
             }
         }
     }
 
-    async fn look(&mut self, at_listener: bool) -> Option<Verdict> {
-        let deaf = self.is_deaf(at_listener).await;
-        self.look_at_memory().await;
+    async fn look(&mut self) -> Option<Verdict> {
+        let deaf = self.is_deaf(Doubt::None).await;
+        self.weigh().await;
         let silent = self.look_at_silence();
         deaf.or(silent).or_else(|| self.unhealthy()).or_else(|| self.worn_out())
     }
 
     /// Whether nobody listens at its address any more.
-    async fn is_deaf(&self, doubted: bool) -> Option<Verdict> {
+    async fn is_deaf(&self, doubt: Doubt) -> Option<Verdict> {
         let verdict = || Verdict {
             reason: Reason::Deaf,
             detail: "its listener is gone, its process lives (CPython gh-93821)".to_owned(),
@@ -140,11 +149,11 @@ impl Watch {
         if self.worker.is_marked(Mark::Deaf) {
             return Some(verdict());
         }
-        if self.is_listed(doubted).await {
+        if self.is_listed(doubt).await {
             return None;
         }
         sleep(LOOK_AGAIN).await;
-        if self.is_listed(doubted).await {
+        if self.is_listed(doubt).await {
             return None;
         }
         self.worker.mark(Mark::Deaf, true);
@@ -152,18 +161,18 @@ impl Watch {
         Some(verdict())
     }
 
-    /// `doubted` decides where the system does not tell.
-    async fn is_listed(&self, doubted: bool) -> bool {
+    /// The doubt decides where the system does not tell.
+    async fn is_listed(&self, doubt: Doubt) -> bool {
         let address = self.worker.address().clone();
         let listed = tokio::task::spawn_blocking(move || platform::is_listed(&address)).await;
-        listed.ok().flatten().unwrap_or(!doubted)
+        listed.ok().flatten().unwrap_or(doubt == Doubt::None)
     }
 
-    async fn look_at_memory(&mut self) {
-        self.looked = self.looked.wrapping_add(1);
-        if !self.looked.is_multiple_of(MEMORY_EVERY) {
+    async fn weigh(&mut self) {
+        if self.weighed.elapsed() < WEIGH_EVERY {
             return;
         }
+        self.weighed = Instant::now();
         let group = Arc::clone(&self.group);
         let bytes = tokio::task::spawn_blocking(move || group.memory()).await.ok().flatten();
         self.board.occupies(self.generation, bytes);
@@ -205,11 +214,12 @@ impl Watch {
     /// Asks on both ways whether anybody is there. `OPTIONS *` is HTTP's no-op (RFC 9110 section 9.3.7): no route of
     /// the app takes it, so no handler and no thread of its pool has to.
     fn ask(&mut self) {
-        self.questions.retain(|question| !question.is_finished());
-        if self.questions.is_empty() {
-            let probe = Probe::new(Method::OPTIONS, "*", "hang-check");
-            let ways = [Way::Kept, Way::Fresh];
-            self.questions.extend(ways.map(|way| self.worker.ask(&probe, way)));
+        let probe = Probe::new(Method::OPTIONS, "*", "hang-check");
+        for (way, question) in &mut self.questions {
+            // One that is still out is as good as a new one.
+            if question.as_ref().is_none_or(JoinHandle::is_finished) {
+                *question = Some(self.worker.ask(&probe, *way));
+            }
         }
     }
 

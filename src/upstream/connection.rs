@@ -57,7 +57,10 @@ impl Connection {
     pub fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.reserve(READ_SIZE);
         let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.input));
-        self.heard.fetch_add(1, Ordering::Relaxed);
+        // An end or an error may be the system's doing.
+        if matches!(read, Ok(1..)) {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+        }
         Poll::Ready(read)
     }
 

@@ -1,5 +1,8 @@
 //! Waiting for a worker that is on its way: what a request does that finds none, instead of failing.
+//!
+//! Who keeps the workers says whether there is hope at all, and announces each one that is on its way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -14,23 +17,37 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Whether workers are to be expected, and who waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Expectation {
-    expected: AtomicBool,
+    hopeful: AtomicBool,
+    coming: Arc<AtomicUsize>,
     waiting: AtomicUsize,
     joined: Notify,
 }
+
+/// A worker that is on its way for as long as this is held.
+#[derive(Debug)]
+pub struct Arrival(Arc<AtomicUsize>);
 
 /// One request that waits; it stops to count when this is dropped.
 #[derive(Debug)]
 pub struct Waiting<'a>(&'a Expectation);
 
 impl Expectation {
-    pub(super) fn set(&self, expected: bool) {
-        self.expected.store(expected, Ordering::Relaxed);
+    pub(super) fn set(&self, hopeful: bool) {
+        self.hopeful.store(hopeful, Ordering::Relaxed);
         self.joined.notify_waiters();
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.expected.load(Ordering::Relaxed)
+        self.hopeful.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn announce(&self) -> Arrival {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Arrival(Arc::clone(&self.coming))
+    }
+
+    pub(super) fn is_worker_coming(&self) -> bool {
+        self.coming.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn somebody_joined(&self) {
@@ -50,6 +67,12 @@ impl Waiting<'_> {
     pub async fn news(&self) {
         // Both mean the same.
         let _ = timeout(LOOK_AGAIN, self.0.joined.notified()).await;
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

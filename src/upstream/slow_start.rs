@@ -1,6 +1,7 @@
 //! Slow start: a worker that joins others gets a growing share of its turns, so that its first requests find caches and
 //! connection pools that have had time to fill.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ const LEAST: u32 = 10;
 /// The rise of one worker.
 #[derive(Debug)]
 pub(super) struct SlowStart {
-    since: Instant,
+    /// Set when the worker joins.
+    since: OnceLock<Instant>,
     length: Duration,
     /// Adds up the share of each turn; a turn is taken when a whole is full.
     credit: AtomicU32,
@@ -22,11 +24,20 @@ pub(super) struct SlowStart {
 
 impl SlowStart {
     pub(super) fn new(length: Duration) -> Self {
-        Self { since: Instant::now(), length, credit: AtomicU32::new(WHOLE - LEAST) }
+        Self { since: OnceLock::new(), length, credit: AtomicU32::new(WHOLE - LEAST) }
+    }
+
+    /// The worker joins now.
+    pub(super) fn begin(&self) {
+        self.since.get_or_init(Instant::now);
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(*since))
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= self.length
+        self.age(now) >= self.length
     }
 
     /// Whether the worker takes this turn, or leaves it to another.
@@ -38,7 +49,7 @@ impl SlowStart {
 
     /// Parts of [`WHOLE`], growing evenly.
     fn share(&self, now: Instant) -> u32 {
-        let age = now.saturating_duration_since(self.since).as_secs_f64();
+        let age = self.age(now).as_secs_f64();
         let risen = (age / self.length.as_secs_f64()).clamp(0.0, 1.0) * f64::from(WHOLE - LEAST);
         // Between 0 and 90, so nothing is cut off but the fraction.
         LEAST + risen as u32
@@ -56,12 +67,16 @@ mod tests {
     #[test]
     fn the_share_grows_evenly() {
         let start = SlowStart::new(Duration::from_secs(10));
-        assert!(start.takes_turn(start.since), "the first turn is taken");
+        let long_before = Instant::now();
+        assert!(!start.is_over(long_before + Duration::from_secs(60)), "it has not begun");
+        start.begin();
+        let since = *start.since.get().expect("it has begun");
+        assert!(start.takes_turn(since), "the first turn is taken");
         for (seconds, expected) in [(0, 10), (5, 55), (10, 100), (60, 100)] {
-            let at = start.since + Duration::from_secs(seconds);
+            let at = since + Duration::from_secs(seconds);
             assert_eq!(taken_of_100(&start, at), expected, "after {seconds} s");
         }
-        assert!(!start.is_over(start.since + Duration::from_secs(9)), "on its way");
-        assert!(start.is_over(start.since + Duration::from_secs(10)), "there");
+        assert!(!start.is_over(since + Duration::from_secs(9)), "on its way");
+        assert!(start.is_over(since + Duration::from_secs(10)), "there");
     }
 }

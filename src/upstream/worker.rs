@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    /// The same worker, with a share that grows to its full one over `length` from now on.
+    /// The same worker, with a share that grows to its full one over `length` once it has joined.
     pub fn rising_for(mut self, length: Duration) -> Self {
         self.slow_start = Some(SlowStart::new(length));
         self
@@ -174,6 +174,13 @@ impl Worker {
         match self.fitness() {
             Fitness::Full => self.metrics.mark_up(),
             Fitness::Survivor | Fitness::LastResort | Fitness::Never => self.metrics.mark_down(),
+        }
+    }
+
+    /// It joins its pool.
+    pub(super) fn begin_rising(&self) {
+        if let Some(start) = &self.slow_start {
+            start.begin();
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::supervisor::StartCause;
+use crate::supervisor::{StartCause, State};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
@@ -65,6 +65,46 @@ async fn a_worker_that_crashed_comes_back_as_a_new_generation() {
     assert_eq!(second.id, WorkerId { index: 1, generation: 2 }, "same worker, next generation");
     assert_ne!(second.address, first.address, "connections cannot cross generations");
     assert!(get(&second.address, "/").await.starts_with("HTTP/1.1 204 "), "and it serves");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_worker_stays_drained_in_its_next_generation() {
+    let mut running = Running::start(&python(SERVE));
+    running.ready().await.expect("it starts");
+    let first = running.next_ready().await;
+    let crew = running.supervisor.crew();
+    crew.drain("1").await.expect("it is in rotation");
+    let again = crew.drain("1").await.expect_err("it is out of rotation already");
+    assert!(again.to_string().contains("out of rotation already"), "{again}");
+    send_signal(first.pid, libc::SIGKILL);
+    running.next_ready().await;
+    assert!(running.pool.acquire(&[]).is_none(), "a new process changes nothing about that");
+    assert_eq!(crew.status().workers[0].current.as_ref().expect("it runs").state, State::Drained);
+    crew.restart(None).await.expect("a roll takes it along");
+    assert!(running.pool.acquire(&[]).is_none(), "nor does a roll");
+    crew.enable("1").await.expect("it was drained");
+    assert!(running.pool.acquire(&[]).is_some(), "an operator does");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roll_whose_worker_does_not_start_changes_nothing() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let broken = directory.path().join("broken");
+    let program =
+        format!("import os, sys\nif os.path.exists({broken:?}): sys.exit('broken')\n{SERVE}");
+    let mut running = Running::start(&python(&program));
+    running.ready().await.expect("it starts");
+    let first = running.next_ready().await;
+    fs::write(&broken, "").expect("it is broken from now on");
+    let crew = running.supervisor.crew();
+    for _ in 0..3 {
+        let refusal = crew.restart(None).await.expect_err("no new worker");
+        assert!(refusal.to_string().contains("ended before it was ready"), "{refusal}");
+    }
+    assert_eq!(running.pool(), [first], "the old one stays");
+    assert_eq!(crew.status().trouble, None, "and is not to blame");
     running.stop().await;
 }
 
