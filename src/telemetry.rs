@@ -81,8 +81,10 @@ impl Telemetry {
 
     /// Writes one line that a worker printed, with or without its line end.
     pub fn worker_line(&self, origin: &WorkerOrigin<'_>, stream: Stream, text: &[u8]) {
-        let now = SystemTime::now();
-        self.write(|line| output::append_worker_line(line, now, origin, stream, text));
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        output::append_worker_line(&mut line, SystemTime::now(), origin, stream, text);
+        // A worker that prints without end must not cost requests their lines.
+        self.lines.push_lesser(&line);
     }
 
     pub fn metrics(&self) -> &Metrics {

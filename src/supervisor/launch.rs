@@ -1,6 +1,6 @@
 //! From a worker's number to a running process whose output is read: address, command line, process, readers.
 //!
-//! Knows nothing of states and restarts; that is `worker`.
+//! Knows nothing of states and restarts; that is `keeper`.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;

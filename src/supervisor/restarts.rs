@@ -36,9 +36,9 @@ impl Backoff {
         }
     }
 
-    /// The pause before the next try after a failure; none after the first of a worker that had been ready. Between a half and
-    /// the whole of what is due, so that workers that failed together do not come back together; `chance` is between 0
-    /// and 1.
+    /// The pause before the next try after a failure; none after the first of a worker that had been ready. Between a
+    /// half and the whole of what is due, so that workers that failed together do not come back together; `chance` is
+    /// between 0 and 1.
     pub(super) fn pause(&mut self, failure: Failure, chance: f64) -> Duration {
         if std::mem::take(&mut self.is_fresh) && failure == Failure::OfService {
             return Duration::ZERO;

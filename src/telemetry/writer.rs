@@ -82,10 +82,19 @@ impl Writer {
 
     /// Hands over whole lines, each with its newline. Never waits for the output.
     pub fn push(&self, lines: &[u8]) {
+        self.push_within(self.shared.queue_bytes, lines);
+    }
+
+    /// As [`Self::push`], for lines that must not crowd out others: they get half of the room.
+    pub fn push_lesser(&self, lines: &[u8]) {
+        self.push_within(self.shared.queue_bytes / 2, lines);
+    }
+
+    fn push_within(&self, room: usize, lines: &[u8]) {
         let mut queue = self.shared.queue.lock();
         let before = queue.lines.len();
         let after = before + lines.len();
-        if queue.closing || after > self.shared.queue_bytes {
+        if queue.closing || after > room {
             let count = count_lines(lines);
             queue.lost += count;
             self.shared.dropped.inc_by(count);

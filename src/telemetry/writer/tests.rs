@@ -144,6 +144,24 @@ fn a_full_queue_drops_lines_and_says_how_many() {
 }
 
 #[test]
+fn lesser_lines_leave_half_of_the_room_to_others() {
+    let (begun, has_begun) = mpsc::channel();
+    let (let_go_on, go_on) = mpsc::channel();
+    let (writer, dropped) = start(Gated { begun, go_on, then: Scripted::default() }, 100);
+    writer.push(b"first\n");
+    has_begun.recv_timeout(PATIENCE).expect("the first write begins");
+    for _ in 0..20 {
+        writer.push_lesser(b"123456789\n");
+    }
+    assert_eq!(dropped.get(), 15, "five of ten bytes each are half of a hundred");
+    for _ in 0..5 {
+        writer.push(b"123456789\n");
+    }
+    assert_eq!(dropped.get(), 15, "the other half is there for the others");
+    drop(let_go_on);
+}
+
+#[test]
 fn a_hanging_output_does_not_hold_up_closing_for_ever() {
     let (begun, has_begun) = mpsc::channel();
     let (let_go_on, go_on) = mpsc::channel();
