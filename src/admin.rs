@@ -77,6 +77,9 @@ impl Admin {
         if self.0.is_stopping() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
+        if !self.0.is_serving() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "starting\n");
+        }
         let waiting = self.0.not_ready();
         if waiting.is_empty() {
             return text(StatusCode::OK, "ready\n");

@@ -4,6 +4,7 @@
 //! in the queue of the system instead of being refused; workers are stopped after the last request is done. Knows
 //! nothing of HTTP.
 
+mod desk;
 mod operations;
 mod workers;
 
@@ -24,14 +25,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::Admin;
 use crate::config::{self, Address, Config};
 use crate::listener::Listener;
-use crate::net;
 use crate::proxy::{self, Shared, Snapshot};
 use crate::supervisor;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::Upstream;
+use desk::Desk;
 use operations::Operator;
 use workers::Workers;
 
@@ -43,11 +43,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the requests that are cut may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Limits of a request to the admin API: bytes and lines of its head.
-const ADMIN_HEAD: (usize, usize) = (64 * 1024, 100);
-/// Bounds of an admin connection.
-const ADMIN_CONNECTIONS: usize = 100;
-const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 /// Limits of a head that no route was found for yet.
 const DEFAULT_HEAD: (usize, usize) = (64 * 1024, 100);
 
@@ -72,7 +67,7 @@ pub struct Edge {
     upstreams: Vec<Arc<Upstream>>,
     workers: Workers,
     listeners: Vec<Listener>,
-    admin: Option<Listener>,
+    desk: Option<Desk>,
     operator: Arc<Operator>,
     signals: StopSignals,
     shutdown_timeout: Duration,
@@ -102,8 +97,8 @@ impl Edge {
             })
             .collect();
         let listeners = bind(config, &telemetry)?;
-        let admin =
-            config.admin.as_ref().map(|address| bind_admin(address, &telemetry)).transpose()?;
+        let desk =
+            config.admin.as_ref().map(|address| bind_desk(address, &telemetry)).transpose()?;
         let mut workers = match Workers::start(config, &upstreams, &telemetry) {
             Ok(workers) => workers,
             Err(error) => {
@@ -111,20 +106,27 @@ impl Edge {
                 return Err(error.into());
             }
         };
+        let operator =
+            Operator::new(&listeners, &upstreams, &workers.crews(), Arc::clone(&telemetry));
+        let operator = Arc::new(operator);
+        let desk = desk.map(|listener| Desk::open(listener, Arc::clone(&operator)));
         let ready = tokio::select! {
             ready = workers.ready() => ready.map_err(StartError::from),
             () = signals.stop() => Err(StartError::Stopped),
+            () = operator.stop_asked() => Err(StartError::Stopped),
         };
         if let Err(error) = ready {
+            operator.note_stop();
             workers.stop().await;
+            if let Some(desk) = desk {
+                desk.close().await;
+            }
             telemetry.close(LOG_PATIENCE);
             return Err(error);
         }
         let snapshot = Snapshot::new(config, &upstreams, telemetry.metrics());
-        let operator =
-            Operator::new(&listeners, &upstreams, &workers.crews(), Arc::clone(&telemetry));
         Ok(Self {
-            operator: Arc::new(operator),
+            operator,
             shared: Arc::new(Shared {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 telemetry,
@@ -133,7 +135,7 @@ impl Edge {
             upstreams,
             workers,
             listeners,
-            admin,
+            desk,
             signals,
             shutdown_timeout: config.shutdown_timeout,
         })
@@ -146,7 +148,7 @@ impl Edge {
 
     /// Where the admin API is, with the real port.
     pub fn admin_address(&self) -> Option<&Address> {
-        self.admin.as_ref().map(Listener::address)
+        self.desk.as_ref().map(Desk::address)
     }
 
     /// Serves until a signal or the admin API asks to stop; returns when all requests are done, or `shutdown_timeout`
@@ -154,23 +156,14 @@ impl Edge {
     pub async fn run(mut self) {
         let (stop, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
-        let background = TaskTracker::new();
+        let accepting = TaskTracker::new();
         for listener in self.listeners.drain(..) {
             let shared = Arc::clone(&self.shared);
             let shutdown = stopping.clone();
             let serve = move |stream| proxy::serve(Arc::clone(&shared), stream, shutdown.clone());
-            background.spawn(listener.run(serve, connections.clone(), stopping.clone()));
+            accepting.spawn(listener.run(serve, connections.clone(), stopping.clone()));
         }
-        // The admin API tells of the stop, too, and goes last.
-        let (end, ending) = watch::channel(false);
-        if let Some(listener) = self.admin.take() {
-            let operator = Arc::clone(&self.operator);
-            let admin = Arc::new(Admin::new(operator));
-            let shutdown = ending.clone();
-            let serve =
-                move |stream| proxy::serve_local(Arc::clone(&admin), stream, shutdown.clone());
-            background.spawn(listener.run(serve, background.clone(), ending));
-        }
+        self.operator.note_serving();
         let sweeper = tokio::spawn(sweep(self.upstreams.clone()));
 
         tokio::select! {
@@ -201,10 +194,11 @@ impl Edge {
             // Dropped, they are killed.
             () = self.signals.stop() => log::warn!("Killing the workers: asked again"),
         }
-        end.send_replace(true);
-        background.close();
-        // Nothing that is left may hold up the end: what it holds goes with the process.
-        let _ = timeout(Duration::from_secs(1), background.wait()).await;
+        if let Some(desk) = self.desk.take() {
+            desk.close().await;
+        }
+        accepting.close();
+        let _ = timeout(LAST_WORDS, accepting.wait()).await;
         log::info!("Stopped");
     }
 
@@ -236,17 +230,8 @@ fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartEr
         .collect()
 }
 
-fn bind_admin(address: &Address, telemetry: &Telemetry) -> Result<Listener, StartError> {
-    let listener = config::Listener {
-        address: address.clone(),
-        http2: false,
-        max_connections: ADMIN_CONNECTIONS,
-        header_timeout: ADMIN_PATIENCE,
-        idle_timeout: ADMIN_PATIENCE,
-    };
-    let metrics = telemetry.metrics().listener("admin");
-    net::Listener::bind_private(address)
-        .and_then(|socket| Listener::over(socket, &listener, ADMIN_HEAD, metrics))
+fn bind_desk(address: &Address, telemetry: &Telemetry) -> Result<Listener, StartError> {
+    Desk::bind(address, telemetry)
         .map_err(|source| StartError::Bind { address: address.clone(), source })
 }
 

@@ -19,6 +19,9 @@ pub trait Operations: Send + Sync + 'static {
     /// Whether a stop was asked for, by whatever way.
     fn is_stopping(&self) -> bool;
 
+    /// Whether clients are accepted; not before all workers were ready once.
+    fn is_serving(&self) -> bool;
+
     /// Replaces `worker`, or all workers of `upstream` one after the other, each by one that was ready before it left.
     /// Returns when it is done, which takes as long as the workers take to start.
     ///

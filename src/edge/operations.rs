@@ -3,6 +3,7 @@
 //! Gathers what the floors below know of themselves; keeps no state of its own but whether a stop was asked for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ pub struct Operator {
     listeners: Vec<(Address, Arc<ListenerMetrics>)>,
     pools: Vec<Pool>,
     telemetry: Arc<Telemetry>,
+    serving: AtomicBool,
     stop: CancellationToken,
 }
 
@@ -55,6 +57,7 @@ impl Operator {
             listeners: listeners.collect(),
             pools: pools.collect(),
             telemetry,
+            serving: AtomicBool::new(false),
             stop: CancellationToken::new(),
         }
     }
@@ -62,6 +65,11 @@ impl Operator {
     /// Waits until the admin API is asked to stop the edge.
     pub async fn stop_asked(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Clients are accepted from now on.
+    pub fn note_serving(&self) {
+        self.serving.store(true, Ordering::Relaxed);
     }
 
     /// The edge stops, whoever asked for it.
@@ -102,6 +110,10 @@ impl Operations for Operator {
     fn not_ready(&self) -> Vec<String> {
         let waiting = self.pools.iter().filter(|pool| !pool.upstream.is_ready());
         waiting.map(|pool| pool.upstream.name().to_string()).collect()
+    }
+
+    fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Relaxed)
     }
 
     fn is_stopping(&self) -> bool {

@@ -6,6 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use crate::support::edge::Edge;
+use crate::support::uvicorn::python;
 use crate::support::wait_for;
 
 fn config(socket: &Path) -> String {
@@ -59,4 +60,31 @@ fn a_socket_in_use_is_not_taken() {
     assert_eq!(edge.wait().code(), Some(1), "{}", edge.stderr_text());
     wait_for("the reason", || edge.stderr_text().contains("in use").then_some(()));
     assert!(UnixStream::connect(&socket).is_ok(), "the other's socket is left alone");
+}
+
+/// An app that takes its time, or never comes up, can be watched and stopped.
+#[test]
+fn an_edge_that_starts_answers_already() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("admin.sock");
+    let command = serde_json::json!([python(), "-c", "import time; time.sleep(600)", "{socket}"]);
+    let config = format!(
+        "listeners: [{{ address: \"127.0.0.1:0\" }}]\nadmin: {{ address: \"unix:{}\" }}\n\
+         upstreams: {{ u: {{ app: {{ command: {command} }} }} }}\nroutes: [{{ upstream: u }}]\n",
+        socket.display()
+    );
+    std::fs::write(directory.path().join("asgate.yaml"), config).expect("a file");
+    let mut edge = Edge::spawn(&["run"], directory.path());
+    wait_for("the admin socket", || UnixStream::connect(&socket).ok());
+    let live = ask(&socket, "GET /health/live HTTP/1.1\r\nHost: asgate");
+    assert!(live.starts_with("HTTP/1.1 200 "), "{live}");
+    let ready = ask(&socket, "GET /health/ready HTTP/1.1\r\nHost: asgate");
+    assert!(ready.starts_with("HTTP/1.1 503 ") && ready.ends_with("starting\n"), "{ready}");
+    wait_for("its worker to be seen", || {
+        let status = ask(&socket, "GET /status HTTP/1.1\r\nHost: asgate");
+        (status.contains("\"starting\"") && status.contains("\"down\"")).then_some(())
+    });
+    let stopped = ask(&socket, "POST /stop HTTP/1.1\r\nHost: asgate");
+    assert!(stopped.starts_with("HTTP/1.1 202 "), "{stopped}");
+    assert!(edge.wait().success(), "{}", edge.stderr_text());
 }
