@@ -44,7 +44,7 @@ pub struct Ports(Arc<Mutex<BTreeSet<u16>>>);
 /// Where the addresses of one upstream's workers come from.
 #[derive(Debug)]
 pub(super) enum Addresses {
-    Sockets(PrivateDirectory),
+    Sockets(Mutex<PrivateDirectory>),
     Ports(Ports),
 }
 
@@ -90,17 +90,20 @@ impl Addresses {
     ) -> Result<Self, AddressError> {
         Ok(match reach {
             Reach::Socket => {
-                Self::Sockets(PrivateDirectory::create(guardian).map_err(AddressError::Directory)?)
+                let directory = PrivateDirectory::create(guardian);
+                Self::Sockets(Mutex::new(directory.map_err(AddressError::Directory)?))
             }
             Reach::Port => Self::Ports(ports.clone()),
         })
     }
 
     /// A new address for this start of a worker; never one that an earlier generation had and that could still
-    /// have connections.
+    /// have connections. Makes the directory of the sockets again if it is gone.
     pub(super) fn lease(&self, id: WorkerId) -> Result<Lease, AddressError> {
         match self {
             Self::Sockets(directory) => {
+                let mut directory = directory.lock();
+                directory.restore().map_err(AddressError::Directory)?;
                 let path = directory.path().join(format!("{}-{}.sock", id.index, id.generation));
                 platform::check_socket_path(&path)
                     .map_err(|source| AddressError::SocketPath { path: path.clone(), source })?;

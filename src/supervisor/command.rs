@@ -1,7 +1,7 @@
 //! What is executed for a worker: the interpreter and Uvicorn's options, or the user's own command filled in.
 //!
-//! Only looks for the interpreter and puts the event loop's module in its place; starts nothing. The environment is set here too and appears nowhere else: it may hold
-//! secrets, so neither errors nor logs ever show it.
+//! Only looks for the interpreter and puts the event loop's module in its place; starts nothing. The environment is set
+//! here too and appears nowhere else: it may hold secrets, so neither errors nor logs ever show it.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -99,14 +99,26 @@ impl Recipe {
         self.reach
     }
 
-    /// The command line of worker number `worker`, which is to listen at `address`.
-    pub(super) fn command_line(&self, worker: u16, address: &Address) -> CommandLine {
+    /// The command line of worker number `worker`, which is to listen at `address`. To be made for each start: what it
+    /// needs beside the program is there from then on.
+    ///
+    /// # Errors
+    /// The event loop's module is gone and cannot be written again.
+    pub(super) fn command_line(
+        &self,
+        worker: u16,
+        address: &Address,
+    ) -> Result<CommandLine, CommandError> {
         let args = match &self.args {
             Args::Uvicorn(uvicorn) => uvicorn.args(address),
             Args::Template(words) => words.iter().map(|w| fill(w, worker, address)).collect(),
         };
-        let loop_directory = self.loop_module.as_ref().map(|module| module.directory().to_owned());
-        CommandLine { program: self.program.clone(), args, loop_directory }
+        let loop_directory = self.loop_module.as_ref().map(LoopModule::directory).transpose();
+        Ok(CommandLine {
+            program: self.program.clone(),
+            args,
+            loop_directory: loop_directory.map_err(CommandError::EventLoop)?,
+        })
     }
 
     fn uvicorn(
@@ -187,13 +199,24 @@ impl CommandLine {
 }
 
 /// What a variable is for the workers of `app`, asgate's defaults aside.
-fn variable(app: &App, name: &str) -> Option<OsString> {
-    app.env.get(name).map(OsString::from).or_else(|| std::env::var_os(name))
+pub(super) fn variable(app: &App, name: &str) -> Option<OsString> {
+    // Where several names are one variable, the last is what the worker gets.
+    let given = app.env.iter().rfind(|(given, _)| canonical(given) == canonical(name));
+    given.map(|(_, value)| value.into()).or_else(|| std::env::var_os(name))
 }
 
 /// Whether a variable would make Uvicorn something else than asgate's worker.
 fn breaks_uvicorn(name: &OsStr) -> bool {
-    name.to_str().and_then(refused_variable).is_some()
+    name.to_str().is_some_and(|name| refused_variable(&canonical(name)).is_some())
+}
+
+/// How a variable is called in Python's `os.environ`: on Windows, where letter case makes no difference to the system,
+/// in capitals.
+fn canonical(name: &str) -> Cow<'_, str> {
+    match cfg!(windows) {
+        true => Cow::Owned(name.to_uppercase()),
+        false => Cow::Borrowed(name),
+    }
 }
 
 /// `PYTHONPATH` with `directory` before what is there.

@@ -4,12 +4,14 @@
 //! accepted (CPython issue 93821); `asgate_loop.py` says more. Only writes the module to a directory and names it;
 //! the command line is `command`'s.
 
-use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use thiserror::Error;
 
+use super::command;
 use super::platform::Guardian;
 use super::private_directory::{DirectoryError, PrivateDirectory};
 use crate::config::{App, uvicorn};
@@ -46,7 +48,7 @@ pub(super) struct EventLoop {
 
 /// The module in a directory of its own, which goes away with this.
 #[derive(Debug)]
-pub(super) struct LoopModule(PrivateDirectory);
+pub(super) struct LoopModule(Mutex<PrivateDirectory>);
 
 impl EventLoop {
     /// The user's choice, in `args` or a variable, else `default`. Someone who names our module gets it on any system.
@@ -58,7 +60,7 @@ impl EventLoop {
         let wanted = wanted(app);
         let option = if wanted.is_some() { None } else { default };
         let is_ours = |factory: &str| factory.split(':').next() == Some(MODULE);
-        let module = match option.or(wanted.as_deref()) {
+        let module = match option.or(wanted.as_ref().and_then(|wanted| wanted.to_str())) {
             Some(factory) if is_ours(factory) => Some(LoopModule::install(guardian)?),
             _ => None,
         };
@@ -67,26 +69,39 @@ impl EventLoop {
 }
 
 /// The loop that the user asks for; arguments win over variables, and `env` over what is inherited.
-fn wanted(app: &App) -> Option<Cow<'_, str>> {
+fn wanted(app: &App) -> Option<OsString> {
     let argument = uvicorn::last_value(&app.args, OPTION);
-    let given = argument.or_else(|| app.env.get(VARIABLE).map(String::as_str));
-    given.map(Cow::Borrowed).or_else(|| std::env::var(VARIABLE).ok().map(Cow::Owned))
+    argument.map(OsString::from).or_else(|| command::variable(app, VARIABLE))
 }
 
 impl LoopModule {
     fn install(guardian: &Guardian) -> Result<Self, LoopError> {
         let directory = PrivateDirectory::create(guardian).map_err(LoopError::Directory)?;
-        let path = directory.path().join(format!("{MODULE}.py"));
-        match std::fs::write(&path, SOURCE) {
-            Ok(()) => Ok(Self(directory)),
-            Err(source) => Err(LoopError::Write { path, source }),
-        }
+        write_into(directory.path())?;
+        Ok(Self(Mutex::new(directory)))
     }
 
-    /// Where Python has to look for it.
-    pub(super) fn directory(&self) -> &Path {
-        self.0.path()
+    /// Where Python has to look for it, to be asked for before each start: the module is written again if it is not
+    /// there any more, since cleaners of temporary files take what nobody wrote to for long.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn directory(&self) -> Result<PathBuf, LoopError> {
+        // Held for as long as it takes, so that nobody starts a worker while another's start has written half of it.
+        let mut directory = self.0.lock();
+        directory.restore().map_err(LoopError::Directory)?;
+        write_into(directory.path())?;
+        Ok(directory.path().to_owned())
     }
+}
+
+/// Leaves a module that is whole as it is: a worker may just be reading it.
+fn write_into(directory: &Path) -> Result<(), LoopError> {
+    let path = directory.join(format!("{MODULE}.py"));
+    if std::fs::read(&path).is_ok_and(|there| there == SOURCE.as_bytes()) {
+        return Ok(());
+    }
+    std::fs::write(&path, SOURCE).map_err(|source| LoopError::Write { path, source })
 }
 
 #[cfg(test)]

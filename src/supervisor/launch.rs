@@ -59,7 +59,10 @@ impl Shared {
     pub(super) async fn launch(&self, id: WorkerId) -> Result<Running, StartError> {
         let fail = |cause| StartError::of_worker(self.name(), id.index, cause);
         let lease = self.addresses.lease(id).map_err(|e| fail(StartCause::Address(e)))?;
-        let command = self.recipe.command_line(id.index, lease.address());
+        let command = self
+            .recipe
+            .command_line(id.index, lease.address())
+            .map_err(|e| fail(StartCause::Command(e)))?;
         let Spawned { process, stdout, stderr } = self
             .spawner
             .spawn(command.to_command(&self.app))

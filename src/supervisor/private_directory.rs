@@ -51,6 +51,20 @@ impl PrivateDirectory {
         }
     }
 
+    /// Sees to it that it is there, elsewhere if need be: cleaners of temporary files take what is old, and
+    /// `$XDG_RUNTIME_DIR` goes when its user has logged out everywhere. What was in it is not made again.
+    pub(super) fn restore(&mut self) -> Result<(), DirectoryError> {
+        if platform::is_own_directory(&self.path) {
+            return Ok(());
+        }
+        let gone = std::mem::replace(self, Self::create(&self.guardian)?);
+        let (before, now) = (gone.path.display(), self.path.display());
+        log::warn!(
+            "A private directory was removed by others, made again: path={before} now={now}"
+        );
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

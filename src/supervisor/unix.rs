@@ -17,7 +17,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 #[cfg(target_os = "linux")]
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +65,14 @@ pub(super) fn is_executable(path: &Path) -> bool {
 /// Fails if anything is there already, so that nobody can have prepared it.
 pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Whether this is a directory, and ours: another user's can have taken the place of one that was removed. Its mode is
+/// not looked at, since nobody else could have changed that of ours.
+pub(super) fn is_own_directory(path: &Path) -> bool {
+    // SAFETY: no pointers, and it cannot fail.
+    let own = unsafe { libc::geteuid() };
+    path.symlink_metadata().is_ok_and(|it| it.is_dir() && it.uid() == own)
 }
 
 /// Whether the path fits into a socket address (`sun_path`: 108 bytes on Linux, the closing zero included).

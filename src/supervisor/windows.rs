@@ -35,8 +35,9 @@ use crate::config::Address;
 pub(super) const UNIX_SOCKETS: bool = false;
 /// Where a virtual environment has its interpreter.
 pub(super) const INTERPRETER_IN_ENVIRONMENT: &str = r"Scripts\python.exe";
-/// What the system's interpreter is called, best first; `py` is the launcher of python.org's installer.
-pub(super) const INTERPRETERS: &[&str] = &["python", "py"];
+/// What the system's interpreter is called, best first. `py` is the launcher that comes with Python; it is there only
+/// together with an interpreter, while every Windows has a `python` on its PATH that merely opens the Microsoft Store.
+pub(super) const INTERPRETERS: &[&str] = &["py", "python"];
 
 /// What a process gets as its exit code when it is killed with its job.
 const KILLED: u32 = 1;
@@ -71,6 +72,11 @@ pub(super) fn is_executable(path: &Path) -> bool {
 /// The user's temporary directory is private to the user already; a new directory inherits that.
 pub(super) fn create_private_directory(path: &Path) -> io::Result<()> {
     std::fs::create_dir(path)
+}
+
+/// Whether this is a directory. The one that it is in keeps other users from putting theirs in its place.
+pub(super) fn is_own_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|it| it.is_dir())
 }
 
 /// There is no socket path that can be used.

@@ -1,8 +1,8 @@
 //! Active health checks: one worker asked again and again, and taken out of rotation while it fails.
 //!
 //! A check is a request on a kept connection, and now and then on a new one, since a worker that lost its listener
-//! still answers on the connections it has. It never overtakes itself: an answer that is late is a failure, and no
-//! second question is asked before it came.
+//! still answers on the connections it has. It never overtakes itself: an answer that is late is a failure whatever it
+//! says, and no second question is asked before it came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub fn judge(answer: &Answer, expect: &Expect) -> Result<(), Failure> {
 
 /// Checks `worker` until dropped, and marks it [`Mark::Unhealthy`] while it fails. `changed` hears of every change.
 pub async fn watch(worker: Arc<Worker>, health: &Health, changed: impl Fn(Result<(), &Failure>)) {
-    let mut checks = Checks { probe: probe(health), asked: 0, pending: None };
+    let mut checks = Checks { probe: probe(health), asked: 0, late: None };
     let mut streak = Streak::default();
     loop {
         sleep(jittered(health.interval)).await;
@@ -73,23 +73,28 @@ pub async fn watch(worker: Arc<Worker>, health: &Health, changed: impl Fn(Result
 struct Checks {
     probe: Probe,
     asked: u32,
-    /// A question whose answer is late.
-    pending: Option<JoinHandle<Result<Answer, ProbeError>>>,
+    /// A question that was not answered in time.
+    late: Option<JoinHandle<Result<Answer, ProbeError>>>,
 }
 
 impl Checks {
+    /// Waits for a late answer first, for as long as for any. What that says is no matter: its check has failed.
     async fn check(&mut self, worker: &Arc<Worker>, health: &Health) -> Result<(), Failure> {
-        let mut question = self.pending.take().unwrap_or_else(|| {
-            self.asked = self.asked.wrapping_add(1);
-            let way = if self.asked.is_multiple_of(FRESH_EVERY) { Way::Fresh } else { Way::Kept };
-            worker.ask(&self.probe, way)
-        });
+        if let Some(question) = &mut self.late {
+            if timeout(health.timeout, question).await.is_err() {
+                return Err(Failure::Late(health.timeout));
+            }
+            self.late = None;
+        }
+        self.asked = self.asked.wrapping_add(1);
+        let way = if self.asked.is_multiple_of(FRESH_EVERY) { Way::Fresh } else { Way::Kept };
+        let mut question = worker.ask(&self.probe, way);
         match timeout(health.timeout, &mut question).await {
             Ok(Ok(answered)) => judge(&answered?, &health.expect),
             // The runtime is shutting down.
             Ok(Err(_cancelled)) => Err(ProbeError::Closed.into()),
             Err(_elapsed) => {
-                self.pending = Some(question);
+                self.late = Some(question);
                 Err(Failure::Late(health.timeout))
             }
         }

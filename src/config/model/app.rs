@@ -51,7 +51,8 @@ pub struct App {
 
     /// The Python interpreter, for `asgi`. A value with a `/` is a path relative to the
     /// configuration file (not to `directory`); any other is looked up in `PATH`. Default: that of
-    /// the `.venv` in `directory` when there is one, else `python3` (`py` on Windows).
+    /// the `.venv` in `directory` when there is one, else that of its `venv`, else `python3` from
+    /// `PATH` (on Windows `py`, else `python`).
     pub python: Option<String>,
 
     /// How many workers to start. A worker is a process of its own with its own memory; nothing is
@@ -153,8 +154,13 @@ pub struct Recycle {
     /// least `1MiB`. Pages that it shares with its children count for each of them.
     pub max_memory: OrOff<Size>,
 
-    /// Replace all workers when one of these files changes, appears or goes. For a directory: any
-    /// file below it. What is not there yet is waited for.
+    /// Replace all workers when one of these files changes, appears or goes. What is not there yet
+    /// is waited for. They are looked at every second; a file counts when it has stopped changing.
+    ///
+    /// For a directory: any file below it, but not in hidden directories, `venv`, `node_modules`,
+    /// `__pycache__` and links to directories. At most 10000 files are looked at. Directories that
+    /// the app writes to (logs, uploads, a database) have no place here: each write would replace
+    /// the workers.
     #[schemars(extend("examples" = [["../backend"]]))]
     pub on_file_change: Vec<String>,
 }
@@ -193,9 +199,9 @@ impl Default for Restart {
 }
 
 /// So many failures (starts that failed, workers that ended unasked) of an upstream within `window`
-/// mean that the app is broken. From then on there is one try every `max_backoff` until a worker has
-/// stayed up for a window. Meanwhile the workers that still run serve; without any, requests are answered with
-/// 503 and `Retry-After`.
+/// mean that the app is broken. From then on there is one try every `max_backoff` until a worker
+/// has stayed up for a window. Meanwhile the workers that still run serve; without any, requests
+/// are answered with 503 and `Retry-After`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RapidFail {

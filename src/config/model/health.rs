@@ -9,8 +9,8 @@ use super::super::status::StatusRange;
 use super::super::units::Span;
 use super::seconds;
 
-/// Regular requests to each worker. One that fails them gets no traffic until it passes them again;
-/// a supervised one is replaced.
+/// Regular requests to each worker. One that fails them gets no traffic while others can take it,
+/// until it passes them again; a supervised one is replaced.
 ///
 /// Without this section a worker is judged by its listener and by what becomes of its requests.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +25,8 @@ pub struct Health {
     /// From one check of a worker to the next.
     pub interval: Span,
 
-    /// How long the whole answer may take.
+    /// How long the whole answer may take. A check whose answer comes later has failed; the next
+    /// question is asked when it came.
     pub timeout: Span,
 
     /// So many passed checks in a row make an unhealthy worker healthy.

@@ -43,6 +43,8 @@ mod sockets {
     use std::os::unix::net::UnixListener;
     use std::path::PathBuf;
 
+    use parking_lot::Mutex;
+
     use super::super::AddressError;
     use super::*;
     use crate::supervisor::Guardian;
@@ -75,13 +77,31 @@ mod sockets {
     }
 
     #[test]
+    fn a_directory_that_others_removed_is_made_again() {
+        let addresses = Addresses::new(Reach::Socket, &Ports::default(), &Guardian::default())
+            .expect("a directory");
+        let directory_of = |lease: &Lease| path_of(lease).parent().expect("one").to_owned();
+        let before = directory_of(&addresses.lease(id(1, 1)).expect("an address"));
+        fs::remove_dir_all(&before).expect("it was there");
+        let lease = addresses.lease(id(1, 2)).expect("an address, all the same");
+        let after = directory_of(&lease);
+        let mode = fs::metadata(&after).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "nobody else may enter");
+        let _listener = UnixListener::bind(path_of(&lease)).expect("the worker can bind it");
+        assert_eq!(directory_of(&addresses.lease(id(1, 3)).expect("an address")), after, "kept");
+        drop((lease, addresses));
+        assert!(!after.exists(), "nothing is left behind");
+    }
+
+    #[test]
     fn a_socket_path_that_is_too_long_is_refused_with_the_remedy() {
         let home = tempfile::TempDir::new().expect("a directory");
         let long = home.path().join("x".repeat(100));
         fs::create_dir(&long).expect("a long name");
         let directory =
             PrivateDirectory::create_in(&long, &Guardian::default()).expect("a directory in it");
-        let error = Addresses::Sockets(directory).lease(id(1, 1)).expect_err("over 108 bytes");
+        let addresses = Addresses::Sockets(Mutex::new(directory));
+        let error = addresses.lease(id(1, 1)).expect_err("over 108 bytes");
         assert!(matches!(error, AddressError::SocketPath { .. }), "{error:?}");
         assert!(error.to_string().contains("XDG_RUNTIME_DIR"), "{error}");
     }

@@ -1,10 +1,10 @@
-use crate::supervisor::Guardian;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{CommandError, CommandLine, Reach, Recipe, breaks_uvicorn};
+use super::{CommandError, CommandLine, Reach, Recipe, breaks_uvicorn, variable};
 use crate::config::{Address, App, Start, Transport};
+use crate::supervisor::Guardian;
 use crate::supervisor::event_loop::FACTORY;
 
 /// How long the edge keeps unused connections by default.
@@ -35,6 +35,7 @@ fn args(app: &App, worker: u16, address: &Address) -> String {
     Recipe::new(app, IDLE, &Guardian::default())
         .expect("a recipe")
         .command_line(worker, address)
+        .expect("a command line")
         .args
         .join(" ")
 }
@@ -78,7 +79,7 @@ fn workers_keep_connections_for_longer_than_the_edge() {
     for (idle_timeout, keep_alive) in [(1, 75), (60, 75), (61, 76), (600, 615)] {
         let recipe = Recipe::new(&app, Duration::from_secs(idle_timeout), &Guardian::default())
             .expect("a recipe");
-        let args = recipe.command_line(1, &port(1)).args;
+        let args = recipe.command_line(1, &port(1)).expect("a command line").args;
         let at = args.iter().position(|arg| arg == "--timeout-keep-alive").expect("the option");
         assert_eq!(args[at + 1], keep_alive.to_string(), "idle_timeout of {idle_timeout} s");
     }
@@ -141,7 +142,8 @@ fn a_program_with_a_directory_is_the_apps_and_a_bare_one_is_left_to_the_path() {
         let app = command(&[word, "{port}"]);
         let line = Recipe::new(&app, IDLE, &Guardian::default())
             .expect("a recipe")
-            .command_line(1, &port(1));
+            .command_line(1, &port(1))
+            .expect("a command line");
         line.program
     };
     let directory = std::env::temp_dir();
@@ -170,8 +172,8 @@ fn the_environment_is_set_but_the_users_words_win() {
     let mut app = command(&["serve", "{port}"]);
     app.env.insert("PYTHONUNBUFFERED".into(), String::new());
     app.env.insert("SECRET".into(), "hunter2".into());
-    let line =
-        Recipe::new(&app, IDLE, &Guardian::default()).expect("a recipe").command_line(1, &port(1));
+    let recipe = Recipe::new(&app, IDLE, &Guardian::default()).expect("a recipe");
+    let line = recipe.command_line(1, &port(1)).expect("a command line");
     let command = line.to_command(&app);
     let env: BTreeMap<_, _> = command.as_std().get_envs().collect();
     let value = |name: &str| env.get(std::ffi::OsStr::new(name)).copied().flatten();
@@ -186,7 +188,8 @@ fn a_loop_of_asgates_is_found_before_the_users_modules() {
     app.args = ["--loop", FACTORY].map(str::to_owned).into();
     let python_path = |app: &App| {
         let recipe = Recipe::new(app, IDLE, &Guardian::default()).expect("a recipe");
-        let command = recipe.command_line(1, &port(1)).to_command(app);
+        let line = recipe.command_line(1, &port(1)).expect("a command line");
+        let command = line.to_command(app);
         let value = command.as_std().get_envs().find(|(name, _)| *name == "PYTHONPATH");
         value.and_then(|(_, value)| value).map(std::ffi::OsStr::to_owned)
     };
@@ -213,8 +216,29 @@ fn only_variables_that_break_a_worker_are_taken_away() {
         ("UVICORN_LOG_LEVEL", false),
         ("WEB_CONCURRENCY", false),
         ("PATH", false),
+        ("Uvicorn_Port", cfg!(windows)),
     ];
     for (name, expected) in cases {
         assert_eq!(breaks_uvicorn(name.as_ref()), expected, "{name}");
+    }
+}
+
+#[test]
+fn letter_case_of_variables_counts_where_the_system_says_so() {
+    let mut app = command(&["serve", "{port}"]);
+    app.env.insert("Asgate_Test".into(), "mixed".into());
+    assert_eq!(variable(&app, "Asgate_Test"), Some("mixed".into()), "as it is spelt");
+    let expected = cfg!(windows).then(|| "mixed".into());
+    assert_eq!(variable(&app, "ASGATE_TEST"), expected, "one variable on Windows only");
+    app.env.insert("ASGATE_TEST".into(), "capitals".into());
+    let command = Recipe::new(&app, IDLE, &Guardian::default())
+        .and_then(|recipe| recipe.command_line(1, &port(1)))
+        .expect("a command line")
+        .to_command(&app);
+    let env: BTreeMap<_, _> = command.as_std().get_envs().collect();
+    for name in ["ASGATE_TEST", "Asgate_Test"] {
+        let got = env.get(std::ffi::OsStr::new(name)).copied().flatten();
+        let looked_up = variable(&app, name);
+        assert!(got.is_none_or(|got| Some(got) == looked_up.as_deref()), "{name}: {looked_up:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! Who listens where, as `/proc/net` tells it: Linux. Where there is no `/proc`, nothing is known.
+//! Who listens where, as `/proc/net` tells it: Linux. Where there is no `/proc`, nothing is known but that nobody can
+//! be reached at a path that is gone.
 //!
 //! The tables are those of this process's network namespace. A worker that its command puts into another one is not in
 //! them; nor could it be reached there.
@@ -54,8 +55,10 @@ pub(super) fn listening(address: &Address, members: impl FnOnce() -> Vec<u32>) -
 }
 
 /// The inodes of the sockets that listen at the address, no more than `enough`: with `SO_REUSEPORT` there are several.
+/// A Unix socket stays in its table when its path was removed, and then nobody can connect to it any more (unix(7)).
 fn sockets_at(address: &Address, enough: usize) -> io::Result<Vec<u64>> {
     match address {
+        Address::Unix(path) if matches!(path.try_exists(), Ok(false)) => Ok(Vec::new()),
         Address::Unix(path) => search("/proc/net/unix", enough, |row| unix_listener(row, path)),
         Address::Tcp(to) => {
             let row = |row: &[u8]| {

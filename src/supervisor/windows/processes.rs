@@ -7,7 +7,9 @@ use std::mem::{offset_of, size_of};
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr::null_mut;
 
-use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, INVALID_HANDLE_VALUE};
+use windows_sys::Win32::Foundation::{
+    ERROR_MORE_DATA, ERROR_NO_MORE_FILES, INVALID_HANDLE_VALUE, WIN32_ERROR,
+};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
 };
@@ -31,7 +33,7 @@ pub(super) fn members(job: &OwnedHandle) -> io::Result<Vec<u32>> {
     let mut room = FIRST_ROOM;
     loop {
         match members_up_to(job, room) {
-            Err(error) if is_more(&error) && room < MOST_ROOM => room *= 2,
+            Err(error) if is(&error, ERROR_MORE_DATA) && room < MOST_ROOM => room *= 2,
             outcome => return outcome,
         }
     }
@@ -65,8 +67,8 @@ fn members_up_to(job: &OwnedHandle, room: usize) -> io::Result<Vec<u32>> {
     Ok(ids.filter_map(|id| u32::try_from(*id).ok()).collect())
 }
 
-fn is_more(error: &io::Error) -> bool {
-    error.raw_os_error().and_then(|code| u32::try_from(code).ok()) == Some(ERROR_MORE_DATA)
+fn is(error: &io::Error, code: WIN32_ERROR) -> bool {
+    error.raw_os_error().and_then(|code| u32::try_from(code).ok()) == Some(code)
 }
 
 fn working_set(pid: u32) -> io::Result<u64> {
@@ -85,9 +87,27 @@ fn working_set(pid: u32) -> io::Result<u64> {
     u64::try_from(counters.WorkingSetSize).map_err(io::Error::other)
 }
 
-/// Lets a suspended process run. std keeps the handle of the first thread to itself, so it is looked up; a suspended
-/// process has no other.
+/// Lets a suspended process run. std keeps the handle of its first thread to itself, so that is looked up. Security
+/// software may have put threads of its own beside it, and nothing tells which is which: all are resumed, which does
+/// nothing to one that runs.
+///
+/// # Errors
+/// None of its threads was suspended, or none that was can be resumed.
 pub(super) fn resume(pid: u32) -> io::Result<()> {
+    let mut outcome = Err(io::Error::other("the new process has no thread that waits to run"));
+    for thread in threads(pid)? {
+        match resume_thread(thread) {
+            Ok(Before::Suspended) => outcome = Ok(()),
+            Ok(Before::Running) => {}
+            // A thread of somebody else's may be gone again; ours is not.
+            Err(error) => outcome = outcome.or(Err(error)),
+        }
+    }
+    outcome
+}
+
+/// The ids of a process's threads.
+fn threads(pid: u32) -> io::Result<Vec<u32>> {
     // SAFETY: no pointers.
     let snapshot = unsafe { CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0) };
     if snapshot == INVALID_HANDLE_VALUE {
@@ -97,15 +117,28 @@ pub(super) fn resume(pid: u32) -> io::Result<()> {
     let snapshot = unsafe { OwnedHandle::from_raw_handle(snapshot) };
     let mut entry =
         THREADENTRY32 { dwSize: structure_size::<THREADENTRY32>()?, ..THREADENTRY32::default() };
+    let mut found = Vec::new();
     // SAFETY: the snapshot is open and `entry` says its size; the same goes for the call in the loop.
-    check(unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) })?;
-    while entry.th32OwnerProcessID != pid {
-        check(unsafe { Thread32Next(snapshot.as_raw_handle(), &raw mut entry) })?;
+    let mut more = check(unsafe { Thread32First(snapshot.as_raw_handle(), &raw mut entry) });
+    while more.is_ok() {
+        if entry.th32OwnerProcessID == pid {
+            found.push(entry.th32ThreadID);
+        }
+        more = check(unsafe { Thread32Next(snapshot.as_raw_handle(), &raw mut entry) });
     }
-    resume_thread(entry.th32ThreadID)
+    match more {
+        Err(error) if !is(&error, ERROR_NO_MORE_FILES) => Err(error),
+        _ => Ok(found),
+    }
 }
 
-fn resume_thread(id: u32) -> io::Result<()> {
+/// What a thread was doing when it was resumed.
+enum Before {
+    Running,
+    Suspended,
+}
+
+fn resume_thread(id: u32) -> io::Result<Before> {
     // SAFETY: no pointers.
     let thread = unsafe { OpenThread(THREAD_SUSPEND_RESUME, 0, id) };
     if thread.is_null() {
@@ -116,6 +149,7 @@ fn resume_thread(id: u32) -> io::Result<()> {
     // SAFETY: the handle is open with the right to resume.
     match unsafe { ResumeThread(thread.as_raw_handle()) } {
         u32::MAX => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+        0 => Ok(Before::Running),
+        _ => Ok(Before::Suspended),
     }
 }

@@ -66,3 +66,19 @@ fn a_unix_listener_is_in_the_table_with_its_owner() {
     assert_eq!(listening(&address("a b.sock"), || vec![own]), Listening::Absent, "closed");
     assert!(directory.path().join("a b.sock").exists(), "though its file is still there");
 }
+
+#[test]
+fn a_unix_listener_whose_path_is_gone_is_absent() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let path = directory.path().join("a.sock");
+    let address = Address::Unix(path.clone());
+    let listener = UnixListener::bind(&path).expect("bound");
+    assert_eq!(is_listed(&address), Some(true), "the control");
+    std::fs::remove_file(&path).expect("it was there");
+    let table = std::fs::read_to_string("/proc/net/unix").expect("readable");
+    assert!(table.contains(path.to_str().expect("plain")), "the kernel still lists it");
+    assert_eq!(is_listed(&address), Some(false), "nobody can connect to it");
+    let listens = listening(&address, || vec![std::process::id()]);
+    assert_eq!(listens, Listening::Absent, "though its owner has it open");
+    drop(listener);
+}
