@@ -199,9 +199,9 @@ impl Default for Restart {
 }
 
 /// So many failures (starts that failed, workers that ended unasked) of an upstream within `window`
-/// mean that the app is broken. From then on there is one try every `max_backoff` until a worker
-/// has stayed up for a window. Meanwhile the workers that still run serve; without any, requests
-/// are answered with 503 and `Retry-After`.
+/// mean that the app is broken. From then on each worker is tried only every `max_backoff`, until
+/// one has stayed up and none has failed for a window. Meanwhile the workers that still run serve;
+/// without any, requests are answered with 503 and `Retry-After`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RapidFail {
