@@ -1,16 +1,20 @@
 //! Keeps one worker: sees to it that a generation serves, and puts another in its place when there is a reason to.
 //!
-//! A keeper is a task that is always in one [`State`]. What a single generation goes through is in `lifecycle`.
+//! A keeper is a task that is always in one [`State`]. What a single generation goes through is in `lifecycle`; how
+//! one takes the place of another, in `keeper::replace`.
 
+mod replace;
+
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval_at, sleep, sleep_until};
+use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
 use super::WorkerId;
 use super::board::Board;
@@ -22,6 +26,7 @@ use super::reason::Reason;
 use super::restarts::{Backoff, Failure};
 use super::watch::{Verdict, Watch};
 use crate::upstream::Mark;
+use replace::Replaced;
 
 /// What an operator asks of a keeper. The answer is an error for people.
 #[derive(Debug)]
@@ -36,6 +41,9 @@ pub(super) enum Order {
 
 pub(super) type Reply = oneshot::Sender<Result<(), String>>;
 
+/// A replacement that somebody asked for.
+type Wish = (Verdict, Reply);
+
 pub(super) struct Keeper {
     shared: Arc<Shared>,
     board: Arc<Board>,
@@ -46,6 +54,9 @@ pub(super) struct Keeper {
     /// Taken when the first start has succeeded or failed.
     first_start: Option<mpsc::UnboundedSender<Result<(), StartError>>>,
     orders: mpsc::Receiver<Order>,
+    /// Replacements that were asked for while another generation was on its way. That one was started before they were
+    /// asked for, so it is not what they are about.
+    deferred: VecDeque<Wish>,
     stop: watch::Receiver<bool>,
     /// Earlier generations that finish what they have.
     farewells: JoinSet<()>,
@@ -82,13 +93,6 @@ enum Happening {
     Steady,
 }
 
-/// How a replacement went.
-enum Replaced {
-    By(State),
-    /// It failed: the old one stays.
-    Not(Incumbent),
-}
-
 /// A generation on its way.
 type Coming = Pin<Box<dyn Future<Output = Result<Box<Generation>, NotUp>> + Send>>;
 
@@ -101,12 +105,6 @@ impl Incumbent {
             ended = self.generation.ended() => News::Ended(ended),
             verdict = self.watch.verdict() => News::Due(verdict),
         }
-    }
-
-    /// Whether its requests may still be answered, whatever it is replaced for.
-    fn may_finish(&self, hung: bool) -> bool {
-        // It may have spoken again since it was given up.
-        !(hung && self.generation.worker.is_marked(Mark::Silent))
     }
 }
 
@@ -129,6 +127,7 @@ impl Keeper {
             drained: false,
             first_start: Some(first_start),
             orders,
+            deferred: VecDeque::new(),
             stop,
             farewells: JoinSet::new(),
         }
@@ -155,9 +154,7 @@ impl Keeper {
         let outcome = loop {
             tokio::select! {
                 outcome = &mut coming => break outcome,
-                Some(order) = self.orders.recv() => {
-                    self.refuse_replacing(order, None, "it is being started already");
-                }
+                Some(order) = self.orders.recv() => self.obey_or_defer(order, None),
             }
         };
         match outcome {
@@ -209,25 +206,22 @@ impl Keeper {
         let window = self.shared.app.restart.rapid_fail.window;
         let mut steady = interval_at(incumbent.generation.ready_since + window, window);
         loop {
-            let happening = tokio::select! {
-                () = stop_asked(&mut self.stop) => Happening::Stop,
-                news = incumbent.news() => Happening::Of(news),
-                Some(order) = self.orders.recv() => Happening::Order(order),
-                _ = steady.tick() => Happening::Steady,
-            };
-            let (verdict, reply) = match happening {
-                Happening::Stop => return self.stop(incumbent.generation),
-                Happening::Of(News::Ended(ended)) => {
-                    return self.ended(incumbent.generation, &ended).await;
-                }
-                Happening::Of(News::Due(verdict)) => (verdict, None),
-                Happening::Steady => {
-                    self.forgive();
-                    continue;
-                }
-                Happening::Order(order) => match self.obey(order, Some(&incumbent.generation)) {
-                    Some((verdict, reply)) => (verdict, Some(reply)),
-                    None => continue,
+            let (verdict, reply) = match self.deferred.pop_front() {
+                Some((verdict, reply)) => (verdict, Some(reply)),
+                None => match self.happening(&mut incumbent, &mut steady).await {
+                    Happening::Stop => return self.stop(incumbent.generation),
+                    Happening::Of(News::Ended(ended)) => {
+                        return self.ended(incumbent.generation, &ended).await;
+                    }
+                    Happening::Of(News::Due(verdict)) => (verdict, None),
+                    Happening::Steady => {
+                        self.forgive();
+                        continue;
+                    }
+                    Happening::Order(order) => {
+                        self.obey_or_defer(order, Some(&incumbent.generation));
+                        continue;
+                    }
                 },
             };
             match self.replace(incumbent, verdict, reply).await {
@@ -237,137 +231,14 @@ impl Keeper {
         }
     }
 
-    /// Brings another generation up while this one serves, then puts it in its place.
-    async fn replace(
-        &mut self,
-        incumbent: Incumbent,
-        verdict: Verdict,
-        reply: Option<Reply>,
-    ) -> Replaced {
-        log::info!(
-            "Replacing worker: upstream={} worker={} generation={} reason={} {:?}",
-            self.shared.name(),
-            self.id,
-            incumbent.generation.id.generation,
-            verdict.reason,
-            verdict.detail
-        );
-        let _arrival = self.shared.pool.announce();
-        let hurry = Arc::new(Notify::new());
-        let pause = self.pause_before_replacing(&incumbent.generation, &verdict);
-        let mut coming = self.successor(verdict.reason, pause, &hurry);
-        let mut hung = verdict.reason == Reason::Hung;
-        let mut old = Some(incumbent);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut coming => break outcome,
-                news = news_of(old.as_mut()) => match news {
-                    News::Ended(ended) => {
-                        self.bury(old.take(), &ended).await;
-                        hurry.notify_one();
-                    }
-                    News::Due(worse) => {
-                        hung |= worse.reason == Reason::Hung;
-                        if worse.reason.is_failure() && !verdict.reason.is_failure() {
-                            hurry.notify_one();
-                        }
-                    }
-                },
-                Some(order) = self.orders.recv() => {
-                    let generation = old.as_ref().map(|old| &*old.generation);
-                    self.refuse_replacing(order, generation, "it is being replaced already");
-                }
-            }
-        };
-        match outcome {
-            Ok(generation) => {
-                let incumbent = self.join(generation, Some(verdict.reason));
-                if let Some(old) = old {
-                    self.see_off(old, &verdict, hung);
-                }
-                answer(reply, Ok(()));
-                Replaced::By(State::Serving(incumbent))
-            }
-            Err(NotUp::Stopped) => {
-                answer(reply, Err("asgate stops".to_owned()));
-                Replaced::By(old.map_or(State::Stopped, |old| self.stop(old.generation)))
-            }
-            Err(NotUp::Failed(error)) => self.not_replaced(old, verdict.reason, error, reply),
+    /// Waits until something happens to a worker that serves.
+    async fn happening(&mut self, incumbent: &mut Incumbent, steady: &mut Interval) -> Happening {
+        tokio::select! {
+            () = stop_asked(&mut self.stop) => Happening::Stop,
+            news = incumbent.news() => Happening::Of(news),
+            Some(order) = self.orders.recv() => Happening::Order(order),
+            _ = steady.tick() => Happening::Steady,
         }
-    }
-
-    /// The next generation, after a pause and in its turn, or at once when there is a reason to hurry.
-    fn successor(&mut self, reason: Reason, pause: Duration, hurry: &Arc<Notify>) -> Coming {
-        let (shared, hurry) = (Arc::clone(&self.shared), Arc::clone(hurry));
-        let mut stop = self.stop.clone();
-        let starting = self.next_generation();
-        Box::pin(async move {
-            let unhurried = async {
-                sleep(pause).await;
-                // Memory and processors for one more process, not for one more of each worker.
-                match reason.can_wait() {
-                    true => shared.turn.acquire().await.ok(),
-                    false => None,
-                }
-            };
-            let _turn = tokio::select! {
-                turn = unhurried => turn,
-                () = hurry.notified() => None,
-                // The start sees it too, and says so.
-                () = stop_asked(&mut stop) => None,
-            };
-            starting.await
-        })
-    }
-
-    /// No replacement became ready: the old one stays, if there still is one.
-    fn not_replaced(
-        &mut self,
-        old: Option<Incumbent>,
-        reason: Reason,
-        error: StartError,
-        reply: Option<Reply>,
-    ) -> Replaced {
-        let headline = error.headline();
-        // Who asks for a roll hears of it; the workers that are there have not failed.
-        let pause = match (&old, reason) {
-            (Some(_), Reason::Restart | Reason::FileChange) => Duration::ZERO,
-            _ => self.failed(Failure::OfStart),
-        };
-        self.report(error, pause);
-        answer(reply, Err(headline.clone()));
-        match old {
-            Some(mut old) => {
-                old.watch.wait(pause);
-                Replaced::Not(old)
-            }
-            None => Replaced::By(State::Waiting(Reason::Exit, pause, headline)),
-        }
-    }
-
-    /// A worker that was replaced a short while ago must not be replaced again and again without end.
-    fn pause_before_replacing(&mut self, old: &Generation, verdict: &Verdict) -> Duration {
-        let window = self.shared.app.restart.rapid_fail.window;
-        match verdict.reason {
-            Reason::Restart | Reason::FileChange => Duration::ZERO,
-            _ if old.ready_since.elapsed() >= window => Duration::ZERO,
-            reason if reason.is_failure() => self.failed(Failure::OfService),
-            reason => {
-                log::warn!(
-                    "Worker is to be replaced soon after its start: upstream={} worker={} reason={reason} {:?}",
-                    self.shared.name(),
-                    self.id,
-                    verdict.detail
-                );
-                self.backoff.pause(Failure::OfService, fastrand::f64())
-            }
-        }
-    }
-
-    fn see_off(&mut self, old: Incumbent, verdict: &Verdict, hung: bool) {
-        let finish = old.may_finish(hung);
-        let reason = format!("{}: {}", verdict.reason, verdict.detail);
-        self.say_farewell(old.generation, Farewell { reason, finish });
     }
 
     fn stop(&mut self, generation: Box<Generation>) -> State {
@@ -398,40 +269,28 @@ impl Keeper {
         }
     }
 
-    /// A generation ended by itself while its replacement is on its way.
-    async fn bury(&mut self, old: Option<Incumbent>, ended: &io::Result<ExitStatus>) {
-        let Some(old) = old else {
-            return;
-        };
-        let how = old.generation.bury(&self.shared, ended).await;
-        log::warn!(
-            "Worker ended before its replacement was ready: upstream={} worker={} {how}",
-            self.shared.name(),
-            self.id
-        );
-    }
-
     async fn wait(&mut self, reason: Reason, pause: Duration, why: String) -> State {
         let _arrival = self.shared.pool.announce();
         let until = Instant::now() + pause;
         self.board.waiting(until, why);
         loop {
-            let order = tokio::select! {
+            if let Some((_, reply)) = self.deferred.pop_front() {
+                return State::Due(Some(reason), Some(reply));
+            }
+            tokio::select! {
                 () = stop_asked(&mut self.stop) => return State::Stopped,
                 () = sleep_until(until) => return State::Due(Some(reason), None),
-                Some(order) = self.orders.recv() => order,
-            };
-            if let Some((_, reply)) = self.obey(order, None) {
-                return State::Due(Some(reason), Some(reply));
+                Some(order) = self.orders.recv() => self.obey_or_defer(order, None),
             }
         }
     }
 
-    /// Carries out an order that needs no replacement; returns what is asked for otherwise.
-    fn obey(&mut self, order: Order, generation: Option<&Generation>) -> Option<(Verdict, Reply)> {
+    /// Carries out an order, or puts it off until the worker is free for it.
+    fn obey_or_defer(&mut self, order: Order, generation: Option<&Generation>) {
         let (reply, outcome) = match order {
             Order::Replace { reason, detail, reply } => {
-                return Some((Verdict { reason, detail }, reply));
+                self.deferred.push_back((Verdict { reason, detail }, reply));
+                return;
             }
             Order::TakeOut(reply) if self.drained => {
                 (reply, Err("it is out of rotation already".to_owned()))
@@ -451,14 +310,6 @@ impl Keeper {
             }
         };
         answer(Some(reply), outcome);
-        None
-    }
-
-    /// Carries out an order while another generation is on its way already.
-    fn refuse_replacing(&mut self, order: Order, generation: Option<&Generation>, why: &str) {
-        if let Some((_, reply)) = self.obey(order, generation) {
-            answer(Some(reply), Err(why.to_owned()));
-        }
     }
 
     /// Counts a failure. Returns the pause before the next try.
@@ -499,14 +350,6 @@ impl Keeper {
                 pause.as_secs_f64()
             ),
         }
-    }
-}
-
-/// Waits for news of a generation that may be gone already.
-async fn news_of(incumbent: Option<&mut Incumbent>) -> News {
-    match incumbent {
-        Some(incumbent) => incumbent.news().await,
-        None => std::future::pending().await,
     }
 }
 

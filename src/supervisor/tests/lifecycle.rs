@@ -88,6 +88,19 @@ async fn a_drained_worker_stays_drained_in_its_next_generation() {
     running.stop().await;
 }
 
+/// What was being started when a restart was asked for may be of before the deployment that it is about.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_during_a_start_is_carried_out_after_it() {
+    let slowly = format!("import time\nprint('up')\ntime.sleep(1)\n{SERVE}");
+    let mut running = Running::start(&python(&slowly));
+    let printed = running.printed.clone();
+    eventually("the first start is under way", || printed.after("up").is_some()).await;
+    running.supervisor.crew().restart(None).await.expect("it waits for its turn");
+    let worker = running.next_ready().await;
+    assert_eq!(worker.id.generation, 2, "the one after the one that was on its way");
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roll_whose_worker_does_not_start_changes_nothing() {
     let directory = tempfile::TempDir::new().expect("a directory");
