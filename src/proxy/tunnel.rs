@@ -43,7 +43,7 @@ pub struct Traffic {
 
 /// Which direction came to its end first.
 enum First {
-    FromClient,
+    FromClient(Result<(), Broken>),
     ToClient(Result<(), Broken>),
     Nothing(Cause),
 }
@@ -69,18 +69,23 @@ pub async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
     let mut up = pin!(copy(client_read, worker_write, client.read_ahead, &moved.up));
     let mut down = pin!(copy(worker_read, client_write, worker.read_ahead, &moved.down));
     let first = tokio::select! {
-        _ = &mut up => First::FromClient,
+        ended = &mut up => First::FromClient(ended),
         ended = &mut down => First::ToClient(ended),
         cause = expiry(&moved, bounds) => First::Nothing(cause),
         () = bounds.cut.cancelled() => First::Nothing(Cause::Stopping),
     };
     let cause = match first {
-        First::FromClient => timeout(CLOSING, down).await.err().map(|_| Cause::ClientClosed),
+        First::FromClient(ended) => {
+            let late = timeout(CLOSING, down).await.is_err();
+            match ended {
+                Err(Broken::To) if !moved.is_closed() => Some(Cause::UpstreamClosed),
+                _ => late.then_some(Cause::ClientClosed),
+            }
+        }
         First::ToClient(ended) => {
             let late = timeout(CLOSING, up).await.is_err();
-            let closed = moved.down.ends_with_close(Sender::Worker)
-                || moved.up.ends_with_close(Sender::Client);
-            let broke_off = !closed && !matches!(ended, Err(Broken::To));
+            let client_is_gone = matches!(ended, Err(Broken::To));
+            let broke_off = !client_is_gone && !moved.is_closed();
             (late || broke_off).then_some(Cause::UpstreamClosed)
         }
         First::Nothing(cause) => Some(cause),
@@ -159,6 +164,11 @@ impl Moved {
         Self { up: Counter::new(), down: Counter::new() }
     }
 
+    /// Whether a side has sent a Close frame. A worker that ends the connection before has not closed it but gone.
+    fn is_closed(&self) -> bool {
+        self.down.ends_with_close(Sender::Worker) || self.up.ends_with_close(Sender::Client)
+    }
+
     fn last(&self) -> Instant {
         self.up.last.lock().at.max(self.down.last.lock().at)
     }
@@ -180,8 +190,7 @@ impl Counter {
         last.tail.drain(..too_much);
     }
 
-    /// Whether what moved ends with a Close frame (RFC 6455 sections 5.2 and 5.5.1). A worker that ends the connection
-    /// when neither side has sent one has not closed it but gone.
+    /// Whether what moved ends with a Close frame (RFC 6455 sections 5.2 and 5.5.1).
     fn ends_with_close(&self, sender: Sender) -> bool {
         let (mask, overhead) = match sender {
             Sender::Worker => (0, 2),
