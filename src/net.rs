@@ -36,6 +36,12 @@ pub enum Stream {
     Local(LocalStream),
 }
 
+/// Whether an attempt to connect failed because nobody listens: on the port, or on the Unix socket, whose file may be
+/// gone.
+pub fn nobody_listens(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+}
+
 /// The other end of an accepted connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {

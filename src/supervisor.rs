@@ -7,8 +7,8 @@
 //! Where to read on: `keeper` (the task that keeps one worker), `lifecycle` (the states of one generation of it),
 //! `generation` (from its start to its end), `readiness` (when it counts as ready), `watch` (what is looked after
 //! then), `restarts` (pauses after failures), `command` (what is executed), `event_loop` (the loop that is shipped for
-//! it), `addresses` (where it listens), `process` (how it is started and killed), `output` (what becomes of its lines). OS code lives in `unix` and `windows` only,
-//! behind the names that both export.
+//! it), `addresses` (where it listens), `process` (how it is started and killed), `output` (what becomes of its lines).
+//! OS code lives in `unix` and `windows` only, behind the names that both export.
 
 mod addresses;
 mod board;

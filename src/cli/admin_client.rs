@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::config::Address;
-use crate::net::Stream;
+use crate::net::{self, Stream};
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer: far more than the status of any edge.
@@ -95,12 +95,10 @@ impl AdminClient {
         let address = || self.address.clone();
         match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => Ok(stream),
-            Err(source) => Err(match source.kind() {
-                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
-                    NoReply::NotRunning { address: address(), source }
-                }
-                _ => NoReply::Connect { address: address(), source },
-            }),
+            Err(source) if net::nobody_listens(&source) => {
+                Err(NoReply::NotRunning { address: address(), source })
+            }
+            Err(source) => Err(NoReply::Connect { address: address(), source }),
         }
     }
 

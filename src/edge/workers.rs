@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::config::{self, App, Config, Health, Server};
+use crate::config::{self, Config, Health, Server};
 use crate::supervisor::{
     Crew, Guardian, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor, Surroundings,
 };
@@ -44,23 +44,12 @@ impl Workers {
                     }
                 }
                 config::Workers::Supervised(app) => {
-                    workers.supervise(upstream, app, health, &surroundings)?;
+                    let started = Supervisor::start(upstream, app, health, surroundings.clone());
+                    workers.supervisors.push(started?);
                 }
             }
         }
         Ok(workers)
-    }
-
-    fn supervise(
-        &mut self,
-        upstream: &Arc<Upstream>,
-        app: &App,
-        health: Option<&Health>,
-        surroundings: &Surroundings,
-    ) -> Result<(), StartError> {
-        let supervisor = Supervisor::start(upstream, app, health, surroundings.clone())?;
-        self.supervisors.push(supervisor);
-        Ok(())
     }
 
     fn join_fixed(

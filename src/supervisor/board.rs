@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::WorkerId;
 use super::lifecycle::{Event, State};
 use super::output::Tail;
+use super::platform::Group;
 use super::reason::Reason;
 use super::status::{GenerationStatus, Waiting, WorkerStatus};
 use crate::upstream::Worker;
@@ -135,8 +136,15 @@ impl Board {
         *self.record.lock().restarts.entry(reason.as_str()).or_default() += 1;
     }
 
-    /// What a generation occupies, in bytes.
-    pub(super) fn occupies(&self, generation: u64, bytes: Option<u64>) {
+    /// Reads and notes what the processes of a generation occupy, in bytes; `None` where the system does not say.
+    pub(super) async fn weigh(&self, generation: u64, group: &Arc<Group>) -> Option<u64> {
+        let group = Arc::clone(group);
+        let bytes = tokio::task::spawn_blocking(move || group.memory()).await.ok().flatten();
+        self.occupies(generation, bytes);
+        bytes
+    }
+
+    fn occupies(&self, generation: u64, bytes: Option<u64>) {
         let mut record = self.record.lock();
         let mut entries = record.generations.iter_mut();
         if let Some(entry) = entries.find(|entry| entry.id.generation == generation) {

@@ -207,7 +207,7 @@ pub(super) fn variable(app: &App, name: &str) -> Option<OsString> {
 
 /// Whether a variable would make Uvicorn something else than asgate's worker.
 fn breaks_uvicorn(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| refused_variable(&canonical(name)).is_some())
+    name.to_str().and_then(refused_variable).is_some()
 }
 
 /// How a variable is called in Python's `os.environ`: on Windows, where letter case makes no difference to the system,

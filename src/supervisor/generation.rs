@@ -67,7 +67,7 @@ pub(super) async fn bring_up(
         }
         ready = newcomer.until_ready(within) => match ready {
             Ok(()) => {
-                generation.weigh().await;
+                generation.board.weigh(id.generation, &group).await;
                 generation.ready_since = Instant::now();
                 generation.happened(Event::Answered, "it listens and answered");
                 return Ok(generation);
@@ -75,14 +75,13 @@ pub(super) async fn bring_up(
             Err(silence) => Some(StartCause::NotReady { within, silence }),
         },
     };
+    let patience = shared.patience().min(SILENT_STOP);
     let Some(cause) = cause else {
-        generation.end(shared.patience().min(SILENT_STOP), "stopped during its start").await;
+        generation.end(patience, "stopped during its start").await;
         return Err(NotUp::Stopped);
     };
-    // The last lines are read when it has ended.
-    let (mut running, upstream) = (generation.end_of_start(&shared, &cause).await, shared.name());
-    running.read_to_end().await;
-    Err(NotUp::Failed(running.explain(upstream, id, cause)))
+    generation.end(patience, &cause.to_string()).await;
+    Err(NotUp::Failed(generation.running.explain(shared.name(), id, cause)))
 }
 
 // === impl Generation ===
@@ -90,13 +89,6 @@ pub(super) async fn bring_up(
 impl Generation {
     pub(super) fn happened(&self, event: Event, reason: &str) {
         self.board.happened(self.id.generation, event, reason);
-    }
-
-    /// Notes how much memory it occupies.
-    async fn weigh(&self) {
-        let group = self.running.process.group();
-        let bytes = tokio::task::spawn_blocking(move || group.memory()).await.ok().flatten();
-        self.board.occupies(self.id.generation, bytes);
     }
 
     /// Waits for the process to end. Cancel safe.
@@ -143,8 +135,8 @@ impl Generation {
         self.end(shared.patience(), why).await;
     }
 
-    /// Asks the process to stop, kills it when it takes longer than `patience`, and waits for its end.
-    pub(super) async fn end(mut self, patience: Duration, reason: &str) {
+    /// Asks the process to stop, kills it when it takes longer than `patience`, and waits for its end and its last lines.
+    async fn end(&mut self, patience: Duration, reason: &str) {
         self.stop_process(patience, reason).await;
         self.running.read_to_end().await;
     }
@@ -156,11 +148,6 @@ impl Generation {
         let ended = self.ended().await;
         self.happened(Event::Ended, &reason_of_end(&ended));
         self.running.read_to_end().await;
-    }
-
-    async fn end_of_start(mut self, shared: &Shared, cause: &StartCause) -> Running {
-        self.stop_process(shared.patience().min(SILENT_STOP), &cause.to_string()).await;
-        self.running
     }
 
     async fn stop_process(&mut self, patience: Duration, reason: &str) {

@@ -326,7 +326,7 @@ impl Keeper {
         }
         let pause = self.backoff.pause(failure, fastrand::f64());
         match guard.is_tripped() {
-            true => pause.max(restart.max_backoff.mul_f64(0.5 + fastrand::f64() / 2.0)),
+            true => pause.max(self.backoff.longest(fastrand::f64())),
             false => pause,
         }
     }

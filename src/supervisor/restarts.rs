@@ -45,7 +45,12 @@ impl Backoff {
         }
         let due = self.next;
         self.next = due.saturating_mul(2).min(self.longest);
-        due.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+        jittered(due, chance)
+    }
+
+    /// The longest pause, jittered alike.
+    pub(super) fn longest(&self, chance: f64) -> Duration {
+        jittered(self.longest, chance)
     }
 
     /// The worker has proved itself: the next failure is its first again.
@@ -53,6 +58,11 @@ impl Backoff {
         self.is_fresh = true;
         self.next = self.first;
     }
+}
+
+/// Between a half and the whole of it.
+fn jittered(pause: Duration, chance: f64) -> Duration {
+    pause.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
 }
 
 /// The failures of all workers of one upstream.

@@ -173,9 +173,7 @@ impl Watch {
             return;
         }
         self.weighed = Instant::now();
-        let group = Arc::clone(&self.group);
-        let bytes = tokio::task::spawn_blocking(move || group.memory()).await.ok().flatten();
-        self.board.occupies(self.generation, bytes);
+        let bytes = self.board.weigh(self.generation, &self.group).await;
         let limit = self.shared.app.recycle.max_memory;
         let is_large = bytes.zip(limit).is_some_and(|(bytes, limit)| bytes > limit);
         self.too_large = if is_large { self.too_large.saturating_add(1) } else { 0 };

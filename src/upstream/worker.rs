@@ -11,7 +11,7 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Address, Connections};
-use crate::net::Stream;
+use crate::net::{self, Stream};
 use crate::telemetry::WorkerMetrics;
 
 use super::connection::{Check, Connection};
@@ -358,7 +358,7 @@ impl Worker {
         // The semaphore is never closed.
         let _one_of_few = self.connecting.acquire().await.map_err(io::Error::other)?;
         let connected = Stream::connect(&self.address).await;
-        if connected.as_ref().is_err_and(|error| is_refusal(error.kind())) {
+        if connected.as_ref().is_err_and(net::nobody_listens) {
             self.doubt();
         }
         connected
@@ -367,9 +367,4 @@ impl Worker {
     fn connection(&self, stream: Stream) -> Connection {
         Connection::new(stream, self.metrics.connection(), Arc::clone(&self.heard))
     }
-}
-
-/// Nobody listens: a port without listener, or a Unix socket without one or without a file.
-fn is_refusal(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use crate::support::edge::{Edge, is_gone};
 use crate::support::held::{Held, entries, held_by, is_listened_at, wait_until_gone};
 use crate::support::status::{Upstream, number, wait_until_settled};
 use crate::support::workers::{config, roll, spawn_in, start_in, tiny_app, uvicorn_app};
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{wait_for, wait_until};
 
 /// The runtime keeps threads for calls that block, as many as were busy at one time lately. Fewer than workers come and go.
 const SPARE_THREADS: u64 = 6;
@@ -95,15 +94,11 @@ fn rolls(app: &str, times: usize, workers: u64) {
         let (pids, addresses) = traces.left_by_others(&Upstream::of(&edge));
         (pids.is_empty() && addresses.is_empty()).then_some(())
     });
-    let begun = Instant::now();
-    loop {
-        let after = footprint(&edge, directory.path());
-        if after.is_within(&before) {
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{after:?} is more than {before:?}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until(
+        &format!("no more than {before:?}"),
+        || footprint(&edge, directory.path()),
+        |after| after.is_within(&before),
+    );
     stops_clean(edge, directory.path(), traces);
 }
 

@@ -15,10 +15,28 @@ pub mod stub;
 pub mod uvicorn;
 pub mod workers;
 
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// Longer than anything a test waits for on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again and again until what is seen `holds`, and fails with `what` and what was seen last when it does not.
+pub fn wait_until<T: Debug>(
+    what: &str,
+    mut look: impl FnMut() -> T,
+    holds: impl Fn(&T) -> bool,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        let seen = look();
+        if holds(&seen) {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}; last seen: {seen:#?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Asks again and again until there is something, and fails with `what` when it does not come.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::PATIENCE;
 use super::client::Client;
 use super::edge::Edge;
+use super::wait_until;
 
 /// One upstream.
 #[derive(Debug, Clone)]
@@ -95,15 +94,7 @@ impl Upstream {
 
 /// Waits until upstream `u` is as `check` wants it, and fails with `what` and how it was instead.
 pub fn wait_for_upstream(edge: &Edge, what: &str, check: impl Fn(&Upstream) -> bool) -> Upstream {
-    let begun = Instant::now();
-    loop {
-        let upstream = Upstream::of(edge);
-        if check(&upstream) {
-            return upstream;
-        }
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}; last seen: {upstream:#?}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(what, || Upstream::of(edge), check)
 }
 
 /// Waits until all workers of upstream `u` are ready, with no earlier generation left.
