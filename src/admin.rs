@@ -25,8 +25,8 @@ use crate::proxy::{Answer, Asked, Respond};
 use endpoint::Endpoint;
 pub use operations::{Done, Operations, Refusal};
 pub use status::{
-    ConnectionCounts, Kind, LeavingStatus, ListenerStatus, State, Status, UpstreamState,
-    UpstreamStatus, WorkerState, WorkerStatus,
+    CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus, QueueStatus, State, Status,
+    UpstreamState, UpstreamStatus, WorkerState, WorkerStatus, reused_ratio,
 };
 
 const JSON: &str = "application/json";

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Address, Config, LoadError, Workers};
+use crate::config::{self, Address, Config, LoadError, Loaded, Problems, Workers};
 use crate::edge::Edge;
 use crate::supervisor;
 use operations::{Restart, Status};
@@ -21,6 +21,8 @@ use target::Target;
 
 /// Files looked for when none is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["asgate.yaml", "conf/asgate.yaml"];
+/// `check`: there is nothing but warnings.
+const FINE: u8 = 0;
 /// `check`: the file has problems; `run` and `serve`: could not start.
 const PROBLEMS: u8 = 1;
 /// The file cannot be read.
@@ -94,15 +96,23 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(file) => {
-            load(file).map_or_else(ExitCode::from, |config| serve::run(&config, |_| {}))
-        }
+        Command::Run(file) => load(file)
+            .map_or_else(ExitCode::from, |Loaded { config, warnings }| {
+                serve::run(&config, &warnings, |_| {})
+            }),
         Command::Serve(serve) => match serve.config() {
-            Ok(config) => serve::run(&config, |edge| serve.welcome(edge, &config)),
+            Ok(config) => serve::run(&config, &Problems::default(), |edge| {
+                serve.welcome(edge, &config);
+            }),
             Err(problems) => complain(&problems.join("\n"), PROBLEMS).into(),
         },
         Command::Guardian => supervisor::guardian_main(),
-        Command::Check(file) => load(file).map_or_else(ExitCode::from, |_| ExitCode::SUCCESS),
+        Command::Check(file) => load(file).map_or_else(ExitCode::from, |loaded| {
+            if !loaded.warnings.is_empty() {
+                return complain(&loaded.warnings.to_string(), FINE).into();
+            }
+            ExitCode::SUCCESS
+        }),
         Command::Schema => {
             let _ = writeln!(std::io::stdout(), "{:#}", config::schema());
             ExitCode::SUCCESS
@@ -142,7 +152,7 @@ impl Serve {
     }
 }
 
-fn load(file: File) -> Result<Config, u8> {
+fn load(file: File) -> Result<Loaded, u8> {
     let found = || DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists());
     let Some(path) = file.config.or_else(found) else {
         let tried = DEFAULT_FILES.join(" nor ");

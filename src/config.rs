@@ -26,8 +26,8 @@ pub mod uvicorn;
 mod yaml;
 
 pub use checked::*;
-pub use load::{LoadError, load, parse};
-pub use problem::{Problem, Problems};
+pub use load::{LoadError, Loaded, load, parse};
+pub use problem::{Problem, Problems, Severity};
 pub use reference::reference;
 pub use schema::schema;
 

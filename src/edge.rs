@@ -5,7 +5,9 @@
 //! nothing of HTTP.
 
 mod desk;
+mod fixed;
 mod operations;
+mod pool;
 mod workers;
 
 #[cfg(unix)]
@@ -30,7 +32,7 @@ use crate::listener::Listener;
 use crate::proxy::{self, Shared, Snapshot};
 use crate::supervisor;
 use crate::telemetry::{self, Telemetry};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 use desk::Desk;
 use operations::Operator;
 use workers::Workers;
@@ -51,6 +53,8 @@ const DEFAULT_HEAD: (usize, usize) = (64 * 1024, 100);
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: Address, source: io::Error },
+    #[error("upstream {upstream}: {source}")]
+    Upstream { upstream: String, source: upstream::SetupError },
     #[error("{0}")]
     Worker(#[from] supervisor::StartError),
     #[error("cannot set up telemetry: {0}")]
@@ -85,17 +89,7 @@ impl Edge {
             config::AccessLog::Stdout => telemetry::AccessLog::Ecs,
         };
         let telemetry = Arc::new(Telemetry::new(access, Box::new(io::stdout()))?);
-        let upstreams: Vec<_> = config
-            .upstreams
-            .iter()
-            .map(|upstream| {
-                Arc::new(Upstream::new(
-                    &upstream.name,
-                    upstream.connections.clone(),
-                    upstream.slow_start,
-                ))
-            })
-            .collect();
+        let upstreams = set_up(config)?;
         let listeners = bind(config, &telemetry)?;
         let desk =
             config.admin.as_ref().map(|address| bind_desk(address, &telemetry)).transpose()?;
@@ -106,8 +100,7 @@ impl Edge {
                 return Err(error.into());
             }
         };
-        let operator =
-            Operator::new(&listeners, &upstreams, &workers.crews(), Arc::clone(&telemetry));
+        let operator = Operator::new(&listeners, &upstreams, &workers, Arc::clone(&telemetry));
         let operator = Arc::new(operator);
         let desk = desk.map(|listener| Desk::open(listener, Arc::clone(&operator)));
         let ready = tokio::select! {
@@ -213,6 +206,14 @@ pub fn close_log(telemetry: &Telemetry) {
     if !telemetry.close(LOG_PATIENCE) {
         log::warn!("Some log lines could not be written");
     }
+}
+
+fn set_up(config: &Config) -> Result<Vec<Arc<Upstream>>, StartError> {
+    let upstreams = config.upstreams.iter().map(|settings| {
+        Upstream::new(settings)
+            .map_err(|source| StartError::Upstream { upstream: settings.name.clone(), source })
+    });
+    upstreams.collect()
 }
 
 fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {

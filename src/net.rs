@@ -1,10 +1,11 @@
-//! Sockets: TCP everywhere, Unix sockets where the system has them, behind one type each.
+//! Sockets: TCP everywhere, Unix sockets where the system has them, TLS over TCP, behind one type each.
 //!
-//! Knows addresses and bytes, no protocol. What differs between systems is in `unix.rs` and `windows.rs`.
+//! Knows addresses and bytes, no protocol above TLS. What differs between systems is in `unix.rs` and `windows.rs`.
 
 pub mod deadline;
+pub mod tls;
 
-use std::io;
+use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -29,11 +30,12 @@ use platform::{LocalListener, LocalStream};
 /// Connections the kernel holds until they are accepted; the kernel clips it to its own limit.
 const BACKLOG: i32 = 65_535;
 
-/// A connected socket.
+/// A connected socket, with TLS on it or without.
 #[derive(Debug)]
 pub enum Stream {
     Tcp(TcpStream),
     Local(LocalStream),
+    Tls(Box<tls::Session>),
 }
 
 /// Whether an attempt to connect failed because nobody listens: on the port, or on the Unix socket, whose file may be
@@ -73,50 +75,37 @@ impl Stream {
         }
     }
 
-    /// Waits until there is something to read: bytes, the end, or an error.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Local(stream) => stream.readable().await,
-        }
-    }
-
-    /// Reads what is there now; [`io::ErrorKind::WouldBlock`] when there is nothing.
-    ///
-    /// # Errors
-    /// As the system says.
-    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Local(stream) => stream.try_read(buffer),
-        }
-    }
-
-    /// Whether nothing has arrived that was not read: no bytes, no end, no error.
+    /// Whether nothing has arrived that was not read: no bytes, no end, no error. What TLS says to itself is taken in
+    /// and is nothing.
     ///
     /// Asks the kernel, since the runtime's notes lag behind by the events that it has not polled yet.
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let peeked = match self {
-            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Tcp(stream) => SockRef::from(&*stream).peek(&mut byte),
             Self::Local(stream) => platform::peek(stream, &mut byte),
+            Self::Tls(session) => {
+                return session.is_quiet(|socket, buffer| (&*SockRef::from(socket)).read(buffer));
+            }
         };
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        is_nothing(&peeked)
     }
 
     /// As [`Self::is_quiet`], but from the runtime's notes where they know: costs no system call then.
-    pub fn seems_quiet(&self) -> bool {
+    pub fn seems_quiet(&mut self) -> bool {
         let mut byte = [0];
-        self.try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        match self {
+            Self::Tcp(stream) => is_nothing(&stream.try_read(&mut byte)),
+            Self::Local(stream) => is_nothing(&stream.try_read(&mut byte)),
+            Self::Tls(session) => session.is_quiet(TcpStream::try_read),
+        }
     }
 
     /// Makes the close of this socket a reset, so that the peer cannot take what it got for complete.
     pub fn reset_on_close(&self) {
         let done = match self {
             Self::Tcp(stream) => SockRef::from(stream).set_linger(Some(Duration::ZERO)),
+            Self::Tls(session) => SockRef::from(session.socket()).set_linger(Some(Duration::ZERO)),
             // A Unix socket has no reset; its peer sees the end.
             Self::Local(_) => Ok(()),
         };
@@ -135,6 +124,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Local(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(session) => Pin::new(&mut **session).poll_read(cx, buffer),
         }
     }
 }
@@ -148,6 +138,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Local(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(session) => Pin::new(&mut **session).poll_write(cx, bytes),
         }
     }
 
@@ -155,6 +146,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Local(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(session) => Pin::new(&mut **session).poll_flush(cx),
         }
     }
 
@@ -162,8 +154,14 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Local(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(session) => Pin::new(&mut **session).poll_shutdown(cx),
         }
     }
+}
+
+/// Whether a read that does not wait found nothing, not even an end.
+fn is_nothing(read: &io::Result<usize>) -> bool {
+    matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// A listening socket. A Unix socket's file goes when this is dropped.

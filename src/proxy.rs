@@ -10,15 +10,20 @@
 //! its own: who the client is, where a request goes and what a failure means are the pure modules' to say.
 
 mod answer;
+mod attempt;
+mod cookies;
 mod downstream;
 mod encode;
 mod exchange;
 mod forward;
+mod hash_key;
 mod local;
 mod place;
+mod private;
 mod relay;
 mod request;
 mod response_head;
+mod retry;
 mod snapshot;
 mod tunnel;
 mod upload;
@@ -49,6 +54,7 @@ use downstream::{Downstream, client_stream};
 use exchange::Exchange;
 use forward::{Forward, Forwarded};
 pub use local::{Asked, Respond, Transport, serve_local};
+use private::PrivateConnections;
 use request::Request;
 pub use snapshot::Snapshot;
 
@@ -80,7 +86,7 @@ pub async fn serve(shared: Arc<Shared>, mut stream: ClientStream, mut shutdown: 
     let mut options = HttpServerOptions::default();
     options.h2c = connection.listener.http2;
     options.h2_idle_timeout = Some(connection.listener.idle_timeout);
-    let app = Arc::new(App { shared, connection, options });
+    let app = Arc::new(App { shared, connection, private: PrivateConnections::default(), options });
     app.process_new(Box::new(stream), &shutdown).await;
 }
 
@@ -88,6 +94,8 @@ pub async fn serve(shared: Arc<Shared>, mut stream: ClientStream, mut shutdown: 
 struct App {
     shared: Arc<Shared>,
     connection: Connection,
+    /// Connections to workers that serve this client connection only.
+    private: PrivateConnections,
     options: HttpServerOptions,
 }
 
@@ -198,6 +206,7 @@ impl App {
                     action,
                     timeouts: &route.timeouts,
                     limits: &route.limits,
+                    private: &self.private,
                 };
                 match forward.run(client, exchange).await {
                     Forwarded::Done(client) => Some(client),

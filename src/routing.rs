@@ -12,6 +12,7 @@ pub mod redirect;
 mod rewrite;
 mod table;
 
+pub use conditions::parameter;
 pub use rewrite::rewrite;
 pub use table::Table;
 

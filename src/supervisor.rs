@@ -36,6 +36,7 @@ mod tests;
 #[cfg(unix)]
 mod unix;
 mod watch;
+mod watch_listener;
 #[cfg(windows)]
 mod windows;
 
@@ -62,6 +63,7 @@ pub use self::status::{GenerationStatus, SupervisorStatus, Waiting, WorkerStatus
 use self::unix as platform;
 #[cfg(windows)]
 use self::windows as platform;
+pub use watch_listener::watch_listener;
 
 use self::addresses::Addresses;
 use self::board::Board;

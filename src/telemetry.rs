@@ -23,8 +23,8 @@ mod writer;
 
 pub use access::{Exchange, TERMINATION_OK};
 pub use metrics::{
-    ConnectResult, ConnectionGuard, GaugeGuard, ListenerMetrics, Metrics, RouteMetrics,
-    UpstreamMetrics, WorkerMetrics,
+    CheckResult, ConnectResult, ConnectionGuard, ConnectionKind, GaugeGuard, ListenerMetrics,
+    Metrics, RouteMetrics, UpstreamMetrics, WorkerMetrics,
 };
 pub use output::{Stream, WorkerOrigin};
 pub use writer::Output;

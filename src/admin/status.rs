@@ -1,11 +1,15 @@
 //! How a running edge is doing, as plain data: what `GET /status` answers and `asgate status` reads.
 //!
-//! Fields may be added; a reader skips those that it does not know. None is renamed or removed.
+//! Fields may be added; a reader skips those that it does not know. None is renamed or removed. One that came later has
+//! a default: an `asgate` that was just updated is to stop and restart the edge that runs since before.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+#[cfg(test)]
+mod tests;
+mod words;
 
 /// One edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +57,25 @@ pub struct UpstreamStatus {
     pub reason: Option<String>,
     /// Requests that are being served, or that look for a worker.
     pub requests_in_flight: u64,
+    /// Requests that wait for a worker to be free.
+    #[serde(default)]
+    pub queue: QueueStatus,
+    /// How often requests were sent again, by reason (`connect`, `stale` ...); reasons that did not occur are left out.
+    #[serde(default)]
+    pub retries: BTreeMap<String, u64>,
+    /// What else there is to know of it, for people: a host name that does not resolve.
+    #[serde(default)]
+    pub notes: Vec<String>,
     pub workers: Vec<WorkerStatus>,
+}
+
+/// Requests that wait.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// That wait now.
+    pub length: u64,
+    /// That may wait; 0 where none may.
+    pub size: u64,
 }
 
 /// How an upstream is doing.
@@ -86,9 +108,28 @@ pub struct WorkerStatus {
     /// `null` while there is no process.
     pub address: Option<String>,
     pub requests_in_flight: u64,
+    /// How many it is given at a time; 0 where that is not known.
+    #[serde(default)]
+    pub slots: u64,
+    /// Its share beside the others; 0 where that is not known.
+    #[serde(default)]
+    pub weight: u16,
     pub connections: ConnectionCounts,
+    /// Attempts to connect to any of its generations, failed ones included.
+    #[serde(default)]
+    pub connects: u64,
+    /// The share of what was sent to any of its generations that went over a connection used before, 0 to 1, see
+    /// [`reused_ratio`]; `null` when nothing was sent.
+    #[serde(default)]
+    pub reused_ratio: Option<f64>,
     /// Requests that this generation was given.
     pub requests_total: u64,
+    /// How often any of its generations was taken out of rotation because requests to it failed.
+    #[serde(default)]
+    pub ejections: u64,
+    /// `null` when there was none.
+    #[serde(default)]
+    pub last_check: Option<CheckStatus>,
     /// Resident memory of the process and its children; `null` where the system does not say.
     pub memory_bytes: Option<u64>,
     /// Since this generation was started; `null` for a fixed worker, and while there is no process.
@@ -123,6 +164,8 @@ pub enum WorkerState {
     Ready,
     /// Its health checks fail, or it does not answer: others come first.
     Unready,
+    /// Too many requests to it failed: out of rotation for a while.
+    Ejected,
     /// It serves old connections, but its listener is gone (CPython gh-93821).
     Deaf,
     /// It has answered nothing for too long, and is to be replaced.
@@ -146,6 +189,16 @@ pub struct ConnectionCounts {
     pub idle: u64,
     /// In use.
     pub active: u64,
+}
+
+/// A health check that ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    pub passed: bool,
+    /// What it found, for people.
+    pub message: String,
+    /// Since it ended.
+    pub seconds_ago: f64,
 }
 
 /// An earlier generation of a worker that is on its way out.
@@ -172,8 +225,14 @@ impl WorkerStatus {
             pid: None,
             address: None,
             requests_in_flight: 0,
+            slots: 0,
+            weight: 0,
             connections: ConnectionCounts::default(),
+            connects: 0,
+            reused_ratio: None,
             requests_total: 0,
+            ejections: 0,
+            last_check: None,
             memory_bytes: None,
             uptime_seconds: None,
             restarts: BTreeMap::new(),
@@ -184,20 +243,18 @@ impl WorkerStatus {
     }
 }
 
+/// The share of requests that went over reused connections, rounded to three digits; `None` when there were no requests.
+pub fn reused_ratio(new: u64, reused: u64) -> Option<f64> {
+    let (new, reused) = (new as f64, reused as f64);
+    let all = new + reused;
+    (all > 0.0).then(|| (reused / all * 1000.0).round() / 1000.0)
+}
+
 impl State {
     /// Of an edge with these upstreams that is not stopping.
     pub fn of(upstreams: &[UpstreamStatus]) -> Self {
         let ready = upstreams.iter().all(|upstream| upstream.state == UpstreamState::Ready);
         if ready { Self::Ready } else { Self::Degraded }
-    }
-
-    /// The word, as in the JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Stopping => "stopping",
-        }
     }
 }
 
@@ -209,50 +266,5 @@ impl UpstreamState {
             some if some < workers.len() => Self::Degraded,
             _ => Self::Ready,
         }
-    }
-
-    /// The word, as in the JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Degraded => "degraded",
-            Self::Down => "down",
-        }
-    }
-}
-
-impl WorkerState {
-    /// The word, as in the JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Unready => "unready",
-            Self::Deaf => "deaf",
-            Self::Hung => "hung",
-            Self::Draining => "draining",
-            Self::Drained => "drained",
-            Self::Stopping => "stopping",
-            Self::Waiting => "waiting",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for UpstreamState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for WorkerState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

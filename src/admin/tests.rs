@@ -116,6 +116,7 @@ fn the_words_are_those_of_the_json() {
         W::Starting,
         W::Ready,
         W::Unready,
+        W::Ejected,
         W::Deaf,
         W::Hung,
         W::Draining,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use env_logger::Env;
 
-use crate::config::{Config, Workers};
+use crate::config::{Config, Problems, Workers};
 use crate::edge::{self, Edge, StartError};
 use crate::telemetry::Telemetry;
 
@@ -15,11 +15,15 @@ use super::{PROBLEMS, complain};
 /// How long work that cannot be cancelled may take once everything else is done.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// Starts the edge, serves, and returns when it was stopped. `started` hears of it once it is ready.
-pub fn run(config: &Config, started: impl FnOnce(&Edge)) -> ExitCode {
+/// Starts the edge, serves, and returns when it was stopped. `warnings` are logged; `started` hears of it once it is
+/// ready.
+pub fn run(config: &Config, warnings: &Problems, started: impl FnOnce(&Edge)) -> ExitCode {
     // The engine calls it an error when a client leaves early. What matters of it is told here.
     let level = format!("{},pingora_core=off", config.logging.level);
     env_logger::Builder::from_env(Env::default().default_filter_or(level)).init();
+    for warning in warnings.to_string().lines() {
+        log::warn!("Configuration: {warning}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("cannot start: {error}"), PROBLEMS).into(),

@@ -3,34 +3,28 @@
 //! What workers print and what is said of them may hold anything, also what a terminal would obey: control characters
 //! are shown, never sent.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::admin::{LeavingStatus, Status, UpstreamStatus, WorkerState, WorkerStatus};
+use crate::admin::{
+    CheckStatus, Kind, LeavingStatus, Status, UpstreamStatus, WorkerState, WorkerStatus,
+};
 
+use grid::NONE;
+
+mod grid;
 #[cfg(test)]
 mod tests;
 
-const COLUMNS: usize = 10;
-const HEADINGS: [&str; COLUMNS] = [
-    "UPSTREAM",
-    "WORKER",
-    "STATE",
-    "GEN",
-    "PID",
-    "IN FLIGHT",
-    "MEMORY",
-    "UPTIME",
-    "RESTARTS",
-    "REASON",
-];
-/// For what there is not.
-const NONE: &str = "-";
+const WORKERS: [&str; 9] =
+    ["UPSTREAM", "WORKER", "STATE", "GEN", "PID", "IN FLIGHT", "MEMORY", "UPTIME", "RESTARTS"];
+const CONNECTIONS: [&str; 8] =
+    ["UPSTREAM", "WORKER", "ACTIVE", "IDLE", "CONNECTS", "REUSED", "EJECTIONS", "LAST CHECK"];
 
-type Row = [String; COLUMNS];
-
-/// One line for the edge, one for each listener, one for each worker, and the last lines of the workers that are not
-/// ready.
+/// A line for the edge, for each listener and each upstream; a table of the workers and one of the connections to them;
+/// then what does not fit a table: reasons, and the last lines of the workers that are not ready.
 pub fn render(status: &Status) -> String {
     let mut text = format!(
         "asgate {} {}: pid {}, up {}\n",
@@ -43,18 +37,34 @@ pub fn render(status: &Status) -> String {
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(text, "{}: {} connections", listener.address, listener.connections);
     }
-    let rows: Vec<Row> = status.upstreams.iter().flat_map(rows_of).collect();
-    if !rows.is_empty() {
-        text.push('\n');
-        push_table(&mut text, &rows);
+    for upstream in &status.upstreams {
+        push_summary(&mut text, upstream);
+    }
+    let workers: Vec<_> = status.upstreams.iter().flat_map(rows_of).collect();
+    grid::push(&mut text, WORKERS, &workers);
+    let connections: Vec<_> = status.upstreams.iter().flat_map(connections_of).collect();
+    grid::push(&mut text, CONNECTIONS, &connections);
+    let remarks: Vec<_> = status.upstreams.iter().flat_map(remarks_on).collect();
+    if !remarks.is_empty() {
+        let _ = writeln!(text, "\n{}", remarks.join("\n"));
     }
     for upstream in &status.upstreams {
-        push_notes(&mut text, upstream);
+        push_last_output(&mut text, upstream);
     }
     text
 }
 
-fn rows_of(upstream: &UpstreamStatus) -> impl Iterator<Item = Row> {
+/// `backend degraded: 7 requests in flight, 3 of 1000 waiting`
+fn push_summary(text: &mut String, upstream: &UpstreamStatus) {
+    let UpstreamStatus { name, state, requests_in_flight, queue, .. } = upstream;
+    let _ = write!(text, "{name} {state}: {requests_in_flight} requests in flight");
+    if queue.length > 0 {
+        let _ = write!(text, ", {} of {} waiting", queue.length, queue.size);
+    }
+    text.push('\n');
+}
+
+fn rows_of(upstream: &UpstreamStatus) -> impl Iterator<Item = [String; WORKERS.len()]> {
     upstream.workers.iter().flat_map(|worker| {
         let leaving =
             worker.leaving.iter().map(|leaving| row_of_leaving(upstream, worker, leaving));
@@ -62,20 +72,24 @@ fn rows_of(upstream: &UpstreamStatus) -> impl Iterator<Item = Row> {
     })
 }
 
-fn row(upstream: &UpstreamStatus, worker: &WorkerStatus) -> Row {
-    let restarts: Vec<_> =
-        worker.restarts.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+fn row(upstream: &UpstreamStatus, worker: &WorkerStatus) -> [String; WORKERS.len()] {
+    let in_flight = match worker.slots {
+        0 => worker.requests_in_flight.to_string(),
+        slots => format!("{}/{slots}", worker.requests_in_flight),
+    };
     [
         upstream.name.clone(),
         worker.name.clone(),
         worker.state.to_string(),
         or_none((worker.generation > 0).then_some(worker.generation)),
         or_none(worker.pid),
-        worker.requests_in_flight.to_string(),
+        in_flight,
         or_none(worker.memory_bytes.map(memory)),
         or_none(worker.uptime_seconds.map(duration)),
-        if restarts.is_empty() { "0".to_owned() } else { restarts.join(", ") },
-        or_none(worker.reason.as_deref().map(shown)),
+        match worker.kind {
+            Kind::Supervised => restarts(&worker.restarts),
+            Kind::Fixed => NONE.to_owned(),
+        },
     ]
 }
 
@@ -83,7 +97,7 @@ fn row_of_leaving(
     upstream: &UpstreamStatus,
     worker: &WorkerStatus,
     leaving: &LeavingStatus,
-) -> Row {
+) -> [String; WORKERS.len()] {
     let none = || NONE.to_owned();
     [
         upstream.name.clone(),
@@ -95,45 +109,86 @@ fn row_of_leaving(
         none(),
         none(),
         none(),
-        format!("leaving for {}", duration(leaving.seconds)),
     ]
 }
 
-fn push_table(text: &mut String, rows: &[Row]) {
-    let headings = HEADINGS.map(str::to_owned);
-    let lines = || std::iter::once(&headings).chain(rows);
-    let mut widths = [0; COLUMNS];
-    for line in lines() {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    for line in lines() {
-        let start = text.len();
-        for (width, cell) in widths.iter().zip(line) {
-            let _ = write!(text, "{cell:<width$}  ");
-        }
-        // The last column needs no room on its right.
-        let end = text.get(start..).map_or(0, |line| line.trim_end().len());
-        text.truncate(start + end);
-        text.push('\n');
-    }
+fn connections_of(upstream: &UpstreamStatus) -> impl Iterator<Item = [String; CONNECTIONS.len()]> {
+    upstream.workers.iter().map(|worker| {
+        [
+            upstream.name.clone(),
+            worker.name.clone(),
+            worker.connections.active.to_string(),
+            worker.connections.idle.to_string(),
+            worker.connects.to_string(),
+            or_none(worker.reused_ratio.map(|ratio| format!("{:.1}%", ratio * 100.0))),
+            or_none((worker.ejections > 0).then_some(worker.ejections)),
+            or_none(worker.last_check.as_ref().map(checked)),
+        ]
+    })
 }
 
-/// What does not fit a line of the table.
-fn push_notes(text: &mut String, upstream: &UpstreamStatus) {
-    if let Some(reason) = &upstream.reason {
-        let _ = writeln!(text, "\n{} is {}: {}", upstream.name, upstream.state, shown(reason));
-    }
-    let silent = |worker: &&WorkerStatus| {
+/// What does not fit a table, each on a line.
+fn remarks_on(upstream: &UpstreamStatus) -> Vec<String> {
+    let name = &upstream.name;
+    let reason = upstream.reason.as_deref();
+    let reason = reason.map(|reason| format!("{name} is {}: {}", upstream.state, shown(reason)));
+    let notes = upstream.notes.iter().map(|note| format!("{name}: {}", shown(note)));
+    let retries = (!upstream.retries.is_empty())
+        .then(|| format!("retries of {name}: {}", counts(upstream.retries.iter())));
+    let workers = upstream.workers.iter().flat_map(|worker| remarks_on_worker(name, worker));
+    reason.into_iter().chain(notes).chain(retries).chain(workers).collect()
+}
+
+fn remarks_on_worker(upstream: &str, worker: &WorkerStatus) -> Vec<String> {
+    let name = format!("{upstream} {}", worker.name);
+    let reason = worker.reason.as_deref();
+    let reason = reason.map(|reason| format!("{name} is {}: {}", worker.state, shown(reason)));
+    let failed = worker.last_check.as_ref().filter(|check| !check.passed);
+    let failed = failed
+        .map(|check| format!("{name}: last check {}: {}", checked(check), shown(&check.message)));
+    let leaving = worker.leaving.iter().map(|leaving| {
+        let LeavingStatus { generation, state, seconds, .. } = leaving;
+        format!("{name}: generation {generation} has been {state} for {}", duration(*seconds))
+    });
+    reason.into_iter().chain(failed).chain(leaving).collect()
+}
+
+fn push_last_output(text: &mut String, upstream: &UpstreamStatus) {
+    let of_interest = |worker: &&WorkerStatus| {
         worker.state != WorkerState::Ready && !worker.last_output.is_empty()
     };
-    for worker in upstream.workers.iter().filter(silent) {
+    for worker in upstream.workers.iter().filter(of_interest) {
         let _ = writeln!(text, "\nlast output of {} {}:", upstream.name, worker.name);
         for line in &worker.last_output {
             let _ = writeln!(text, "  {}", shown(line));
         }
     }
+}
+
+fn checked(check: &CheckStatus) -> String {
+    let result = if check.passed { "passed" } else { "failed" };
+    format!("{result} {} ago", duration(check.seconds_ago))
+}
+
+/// All of few reasons; of many, which would be too wide, the most frequent.
+fn restarts(by_reason: &BTreeMap<String, u64>) -> String {
+    let mut by_count: Vec<_> = by_reason.iter().collect();
+    by_count.sort_by_key(|(_, count)| Reverse(**count));
+    match by_count.as_slice() {
+        [] => "0".to_owned(),
+        [first, others @ ..] if others.len() > 1 => {
+            let others: u64 = others.iter().map(|(_, count)| **count).sum();
+            format!("{}, {others} more", counts([*first]))
+        }
+        few => counts(few.iter().copied()),
+    }
+}
+
+/// `3 connect, 1 stale`
+fn counts<'a>(by_reason: impl IntoIterator<Item = (&'a String, &'a u64)>) -> String {
+    let words: Vec<_> =
+        by_reason.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    words.join(", ")
 }
 
 fn or_none(value: Option<impl ToString>) -> String {

@@ -24,8 +24,8 @@ impl Target {
         if let Some(address) = self.admin {
             return Ok(address);
         }
-        let config = load(self.file).map_err(|_| ExitCode::from(failed))?;
-        match config.admin {
+        let loaded = load(self.file).map_err(|_| ExitCode::from(failed))?;
+        match loaded.config.admin {
             Some(Address::Tcp(address)) if address.port() == 0 => {
                 let what = "admin.address has port 0, for which the system chose another: give it \
                             with --admin";

@@ -1,8 +1,8 @@
 //! Model → [`super::checked`]: what the types cannot say.
 //!
 //! Every check reports what it finds and goes on. A function returns `None` when, and only when,
-//! something was reported, here or before; nothing is reported twice. Looks at the file system
-//! (does a directory exist?), never at the network.
+//! something was reported, here or before; nothing is reported twice. What is only warned of is not
+//! refused. Looks at the file system (does a directory exist?), never at the network.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,19 +10,22 @@ use std::path::Path;
 use super::checked::{AccessLog, Config, Logging};
 use super::model;
 use super::place::Place;
-use super::problem::Problem;
+use super::problem::{Problem, Severity};
 use super::structure::Shaped;
 
 mod actions;
 mod address;
 mod app;
 mod arguments;
+mod balance;
 mod files;
 mod health;
 mod lifecycle;
 mod matches;
 mod network;
+mod pool;
 mod routes;
+mod servers;
 mod text;
 mod upstreams;
 
@@ -70,11 +73,13 @@ impl Check<'_> {
         let ordered = upstreams::in_order(&file.upstreams, &root.key("upstreams"));
         let names = self.names(&ordered, root);
         let upstreams = self.upstreams(&ordered);
+        let resolver = self.resolver(&file.resolver, &root.key("resolver"));
         let routes = self.routes(&file.routes, &root.key("routes"), &names);
         Some(Config {
             listeners: all(listeners)?.into_iter().map(|(listener, _)| listener).collect(),
             trusted_proxies: trusted_proxies?,
             upstreams: upstreams?,
+            resolver: resolver?,
             routes: routes?,
             shutdown_timeout: file.shutdown_timeout.0,
             admin: admin?.map(|(address, _)| address),
@@ -84,6 +89,11 @@ impl Check<'_> {
 
     fn report(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    /// Of `problem`, what is allowed is what is advised.
+    fn warn(&mut self, problem: Problem) {
+        self.problems.push(Problem { severity: Severity::Warning, ..problem });
     }
 
     /// Whether something at `place` was refused before, so that what seems missing may be there.

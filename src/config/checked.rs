@@ -14,10 +14,17 @@ use http::{Method, StatusCode};
 use ipnet::IpNet;
 use regex::Regex;
 
+pub use super::units::Percent;
 pub use app::{App, RapidFail, Recycle, Restart, Start, Transport};
-pub use upstream::{Connections, Expect, Health, Server, Upstream, Workers};
+pub use health::{Ejection, Expect, Health};
+pub use pool::{Connections, Queue, Retry, RetryOn, Reuse};
+pub use upstream::{
+    Affinity, Balance, HashKey, Secret, Server, ServerAddress, Upstream, UpstreamTls, Workers,
+};
 
 mod app;
+mod health;
+mod pool;
 mod upstream;
 
 /// One whole configuration file, checked.
@@ -28,6 +35,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// In the order of the file; [`Proxy::upstream`] indexes into it.
     pub upstreams: Vec<Upstream>,
+    /// Who is asked for host names of workers.
+    pub resolver: Resolver,
     /// In the order of the file.
     pub routes: Vec<Route>,
     /// How long requests in flight may take to finish once a stop was asked for.
@@ -35,6 +44,13 @@ pub struct Config {
     /// Where the admin API listens; `None` when there is none.
     pub admin: Option<Address>,
     pub logging: Logging,
+}
+
+/// How host names of workers become addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// Name servers; empty: those of the system.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// Where something listens.

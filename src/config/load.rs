@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::check::check;
 use super::checked::Config;
 use super::place::Place;
-use super::problem::{Position, Problem, Problems};
+use super::problem::{Position, Problem, Problems, Severity};
 use super::schema::schema;
 use super::structure::shape;
 use super::yaml::{self, Env, FILE};
@@ -15,6 +15,14 @@ use super::{model, yaml::end_of};
 
 /// More than any configuration needs; a wrong file name must not fill the memory.
 const LARGEST_FILE: u64 = 16 << 20;
+
+/// A configuration, and what is to be said about its file all the same.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    /// May be empty; each is a [`Severity::Warning`].
+    pub warnings: Problems,
+}
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +40,7 @@ pub enum LoadError {
 /// # Errors
 /// [`LoadError::Unreadable`] when there is no such file or it cannot be read,
 /// [`LoadError::Invalid`] with everything that is wrong with it.
-pub fn load(path: &Path) -> Result<Config, LoadError> {
+pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable { file: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -47,12 +55,12 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 
 /// Check `text`, which is what `file` holds. `env` answers for `${NAME}`.
 ///
-/// Nothing is read but the existence of the files that the text names; relative ones start from the
-/// directory of `file`.
+/// Of the files that the text names, those with certificates are read; of others only the existence
+/// matters. Relative ones start from the directory of `file`.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the text.
-pub fn parse(text: &str, file: &Path, env: Env<'_>) -> Result<Config, Problems> {
+/// Everything that is wrong, and what would be warned of, in the order of the text.
+pub fn parse(text: &str, file: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
     let (tree, mut problems) = yaml::read(text, env);
     let Some(tree) = tree else {
         return Err(Problems::new(file, problems));
@@ -71,9 +79,11 @@ pub fn parse(text: &str, file: &Path, env: Env<'_>) -> Result<Config, Problems> 
             None
         }
     };
+    let is_refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let problems = Problems::new(file, problems);
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
-        _ => Err(Problems::new(file, problems)),
+        Some(config) if !is_refused => Ok(Loaded { config, warnings: problems }),
+        _ => Err(problems),
     }
 }
 
@@ -89,6 +99,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
         let position = std::str::from_utf8(valid).map_or(Position::START, end_of);
         let first = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
         Problem {
+            severity: Severity::Error,
             position,
             path: FILE.to_owned(),
             what: "is not UTF-8".to_owned(),

@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::units::Span;
 pub use app::{App, Recycle, Restart, Transport};
-pub use health::{Expect, Health};
+pub use health::{Expect, Health, Passive};
+pub use pool::{Queue, Retry, RetryCause, Reuse};
 pub use route::{Limits, Match, OneOrMany, Redirect, Respond, Rewrite, Route, Timeouts};
-pub use upstream::{Balance, Server, Upstream};
+pub use upstream::{Affinity, Balance, Server, Tls, Upstream};
 
 mod app;
 mod health;
+mod pool;
 mod route;
 mod upstream;
 
@@ -46,6 +48,9 @@ pub struct File {
     /// appears in logs and metrics.
     pub upstreams: BTreeMap<String, Upstream>,
 
+    /// Who is asked for the host names in `servers`.
+    pub resolver: Resolver,
+
     /// What to do with which request; at least one. The most specific route wins: by host, then
     /// exact path before longest prefix before regular expression, then the order in the file. A
     /// request without a route is answered with 404.
@@ -69,6 +74,7 @@ impl Default for File {
             listeners: Vec::new(),
             trusted_proxies: Vec::new(),
             upstreams: BTreeMap::new(),
+            resolver: Resolver::default(),
             routes: Vec::new(),
             shutdown_timeout: seconds(30),
             admin: None,
@@ -116,6 +122,16 @@ impl Default for Listener {
             idle_timeout: seconds(60),
         }
     }
+}
+
+/// How host names of workers become addresses.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Resolver {
+    /// Name servers, as `ip` (port 53), `ip:port` or `[v6]:port`. Default: those that the system is
+    /// set up with. Answers are believed: whoever gives them chooses where requests go.
+    #[schemars(extend("examples" = [["127.0.0.1:53"]]))]
+    pub servers: Vec<String>,
 }
 
 /// The admin API: status, metrics, stop.

@@ -12,16 +12,6 @@ pub const KEYS: &[&str] = &[
     "listeners[].redirect_to_https",
     "listeners[].tls",
     "listeners[].proxy_protocol",
-    "upstreams.*.hash_on",
-    "upstreams.*.affinity",
-    "upstreams.*.health.passive",
-    "upstreams.*.connections.reuse",
-    "upstreams.*.connections.max_age",
-    "upstreams.*.connections.max_requests",
-    "upstreams.*.max_requests_per_worker",
-    "upstreams.*.queue",
-    "upstreams.*.retry",
-    "upstreams.*.tls",
     "routes[].headers",
     "routes[].allow",
     "routes[].deny",
@@ -30,7 +20,6 @@ pub const KEYS: &[&str] = &[
 
 /// Words for keys that are implemented with fewer words; `*` stands for any text.
 pub const VALUES: &[(&str, &[&str])] = &[
-    ("upstreams.*.balance", &["least_requests", "random", "latency", "hash"]),
     ("logging.access.format", &["datadog", "w3c", "combined"]),
     ("logging.access.output", &["*"]),
 ];

@@ -3,7 +3,7 @@
 //! Checks walk the model and the tree side by side; a place is the tree's half. A configuration
 //! that comes from the command line has no tree: its places have a path and nothing else.
 
-use super::problem::{Position, Problem, quoted};
+use super::problem::{Position, Problem, Severity, quoted};
 use super::yaml::{FILE, Kind, Node, Plain};
 
 /// A key of the file, there or not.
@@ -88,6 +88,7 @@ impl<'a> Place<'a> {
         allowed: impl Into<String>,
     ) -> Problem {
         Problem {
+            severity: Severity::Error,
             position: self.at,
             path: self.path().to_owned(),
             what: what.into(),

@@ -1,7 +1,8 @@
 //! What is wrong with a file, and where: one problem, one line.
 //!
-//! The line is a contract: `FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y)`. It holds
-//! no line break, and no value of the environment.
+//! The line is a contract: `FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y)`, of a
+//! warning `FILE:LINE:COL: warning: path.to.key: what (got X, advised Y)`. It holds no line break, and
+//! no value of the environment.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,9 +19,19 @@ impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
-/// One thing that is wrong.
+/// What a problem means for the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It is refused.
+    Error,
+    /// It works, and may not be what was meant.
+    Warning,
+}
+
+/// One thing that is wrong, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    pub severity: Severity,
     pub position: Position,
     /// Path of the key, for example `routes[0].match.path`; `(file)` for the whole.
     pub path: String,
@@ -35,13 +46,19 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// Everything but file and position.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, what, got, allowed, .. } = self;
-        write!(f, "{path}: {what} (got {got}, allowed {allowed})")
+        let Self { severity, path, what, got, allowed, .. } = self;
+        match severity {
+            Severity::Error => write!(f, "{path}: {what} (got {got}, allowed {allowed})"),
+            Severity::Warning => {
+                write!(f, "warning: {path}: {what} (got {got}, advised {allowed})")
+            }
+        }
     }
 }
 
-/// All that is wrong with one file; never empty, in the order of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is to be said about one file, in the order of the file. As an error it holds at least one
+/// problem that is one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Problems {
     file: PathBuf,
     list: Vec<Problem>,
@@ -53,6 +70,10 @@ impl Problems {
         // Stable: what one check found at one place stays together.
         list.sort_by_key(|problem| problem.position);
         Self { file: file.to_owned(), list }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {

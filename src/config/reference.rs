@@ -18,18 +18,21 @@ const INTRODUCTION: &str = "\
 
 One YAML file, by default `asgate.yaml`, then `conf/asgate.yaml`. `asgate check` says what is wrong
 with it, all of it at once, one line for each problem:
-`FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y)`. `asgate schema` prints a JSON Schema
-that editors can use. Examples are in `conf/`.
+`FILE:LINE:COL: path.to.key: what is wrong (got X, allowed Y)`. Lines with `warning:` before the path
+are about what works and may not be what was meant; they end with `advised Y`, alone they leave the
+exit code at 0, and `asgate run` logs them. `asgate schema` prints a JSON Schema that editors can
+use. Examples are in `conf/`.
 
 - **Unknown keys are errors**, and so are keys that are there twice and keys without a value.
 - **Durations** are a whole number and a unit: `250ms`, `30s`, `5m`, `1h`; from `1ms` to `8760h`. Where
   the type says so, `off` means no limit. A bare number is an error: it does not say what it counts.
 - **Sizes** are a whole number and a unit: `100B`, `64KiB` (1024 bytes each), `30MB` (1000 × 1000), up to
   `TiB` and `TB`.
+- **Percentages** are a whole number and the sign: `20%`, from `0%` to `100%`.
 - **`${NAME}`** in a value is the environment variable, an error when it is not set;
   `${NAME:-default}` is `default` when it is not set or empty. `$$` is a literal `$`; any other `$`, like
   that of `$1` or `${1}` in a rewrite, stays. In `{ … }` and `[ … ]`, put quotes around such a value. Messages
-  show a refused value as it is written in the file; values of `env` are never shown.
+  show a refused value as it is written in the file; values of `env` and secrets are never shown.
 - **Relative paths** are relative to the configuration file.
 - **YAML 1.2**: `off`, `yes` and `on` are text, not booleans. A number where text belongs needs quotes.
   Tags, aliases and several documents in one file are not supported.
@@ -69,7 +72,7 @@ fn subsection(property: View<'_>) -> Option<(&'static str, View<'_>)> {
         (_, Some(values)) => (".NAME", values),
         _ => ("", property),
     };
-    below.get("properties").map(|_| (suffix, below))
+    below.section().map(|section| (suffix, section))
 }
 
 fn entry(page: &mut String, key: &str, property: View<'_>, is_required: bool) {
@@ -138,7 +141,6 @@ fn pending_keys(page: &mut String) {
             .collect();
         write(page, format_args!("- `{key}`: {}\n", values.join(", ")));
     }
-    page.push_str("- `upstreams.*.servers[].address`: a host name\n");
 }
 
 fn write(page: &mut String, text: std::fmt::Arguments<'_>) {

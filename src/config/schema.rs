@@ -136,6 +136,15 @@ impl<'s> View<'s> {
         Some(self.get("anyOf")?.as_array()?.iter().map(move |schema| self.at(schema)))
     }
 
+    /// The section with fixed keys that a key holds, be it one of several forms or the only one.
+    pub fn section(self) -> Option<Self> {
+        let has_keys = |schema: &Self| schema.get("properties").is_some();
+        match self.choices() {
+            Some(mut choices) => choices.find(has_keys),
+            None => Some(self).filter(has_keys),
+        }
+    }
+
     /// The words of an enumeration with what each means, if the model says so.
     pub fn words(self) -> Option<Vec<(&'s str, Option<&'s str>)>> {
         if let Some(plain) = self.get("enum") {

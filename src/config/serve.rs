@@ -10,7 +10,7 @@ use super::check::check;
 use super::checked::Config;
 use super::model;
 use super::place::Place;
-use super::problem::{Problem, quoted};
+use super::problem::{Problem, Severity, quoted};
 
 /// Name of the upstream and of the route.
 const NAME: &str = "app";
@@ -56,7 +56,8 @@ impl Config {
         let (config, problems) = check(&file(listen, app), &Place::nowhere(), None, &base);
         let message = |problem: &Problem| message(problem, &values);
         match config {
-            Some(config) if problems.is_empty() => Ok(config),
+            // No option can bring a warning about.
+            Some(config) if problems.iter().all(|p| p.severity == Severity::Warning) => Ok(config),
             _ => Err(problems.iter().map(message).collect()),
         }
     }

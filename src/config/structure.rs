@@ -186,11 +186,11 @@ impl Shaper<'_> {
         scalar: &Scalar,
         words: &[(&str, Option<&str>)],
     ) -> Option<Value> {
-        let words = words.iter().map(|(word, _)| *word);
         let word = scalar.value();
-        if scalar.text().is_some() && words.clone().any(|known| known == word) {
+        if is_one_of(scalar, words) {
             return Some(Value::from(word));
         }
+        let words = words.iter().map(|(word, _)| *word);
         let allowed = one_of(words.clone());
         self.report(if pending::is_pending_value(place.path(), word) {
             place.problem(pending::WHAT, allowed)
@@ -256,8 +256,17 @@ fn fits(node: &Node, schema: View<'_>) -> bool {
     match node.kind {
         Kind::Map(_) => schema.text("type") == Some("object"),
         Kind::List(_) => schema.text("type") == Some("array"),
-        Kind::Scalar(_) => !matches!(schema.text("type"), Some("object" | "array")),
+        Kind::Scalar(ref scalar) => match schema.words() {
+            Some(words) => is_one_of(scalar, &words),
+            None => !matches!(schema.text("type"), Some("object" | "array")),
+        },
     }
+}
+
+/// Whether a scalar is one of the words. A status among them needs no quotes.
+fn is_one_of(scalar: &Scalar, words: &[(&str, Option<&str>)]) -> bool {
+    let is_word = scalar.text().is_some() || matches!(scalar.plain(), Plain::Integer(_));
+    is_word && words.iter().any(|(word, _)| *word == scalar.value())
 }
 
 /// What stands in for a refused section.

@@ -11,6 +11,8 @@ mod fuzz;
 mod problems;
 mod units;
 mod unreadable;
+mod upstreams;
+mod warnings;
 mod yaml;
 
 /// A file name that is in no directory but the current one.
@@ -28,12 +30,15 @@ fn env(name: &str) -> Option<String> {
 }
 
 fn read(text: &str) -> Result<Config, Problems> {
-    parse(text, Path::new(FILE), &env)
+    parse(text, Path::new(FILE), &env).map(|loaded| loaded.config)
 }
 
-/// All that is said about `text`; empty when it is fine.
+/// All that is said about `text`, warnings included; empty when it is fine.
 fn said(text: &str) -> String {
-    read(text).err().map(|problems| problems.to_string()).unwrap_or_default()
+    match parse(text, Path::new(FILE), &env) {
+        Ok(loaded) => loaded.warnings.to_string(),
+        Err(problems) => problems.to_string(),
+    }
 }
 
 /// A valid file with one listener, one upstream of each kind, one route; what a test is about is

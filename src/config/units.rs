@@ -1,4 +1,5 @@
-//! Durations and sizes as the file writes them: a whole number and its unit, or `off` where allowed.
+//! Durations, sizes and percentages as the file writes them: a whole number and its unit, or `off`
+//! where allowed.
 //!
 //! Strict on purpose: a bare number says nothing about its unit, so it is an error everywhere.
 //! Must not know which key a value belongs to.
@@ -10,6 +11,10 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+
+pub use percent::Percent;
+
+mod percent;
 
 /// The JSON Schema `format` of values that are checked here; the prefix keeps it apart from the
 /// standard ones (`duration` there means ISO 8601).
@@ -50,7 +55,7 @@ pub enum UnitError {
     Zero,
 }
 
-/// What the two kinds of value have in common.
+/// What the kinds of value that may be `off` have in common.
 pub trait Unit: FromStr<Err = UnitError> + fmt::Display {
     /// Name in the JSON Schema.
     const NAME: &'static str;
@@ -94,6 +99,10 @@ pub fn check(format: &str, text: &str) -> Option<Result<(), (UnitError, String)>
         DURATION_OR_OFF => Some(as_one_or_off::<Span>(text)),
         SIZE => Some(as_one::<Size>(text)),
         SIZE_OR_OFF => Some(as_one_or_off::<Size>(text)),
+        percent::FORMAT => {
+            let percent = text.parse::<Percent>();
+            Some(percent.map(drop).map_err(|error| (error, percent::ALLOWED.to_owned())))
+        }
         _ => None,
     }
 }
@@ -105,6 +114,7 @@ pub fn describe(format: &str) -> Option<&'static str> {
         DURATION_OR_OFF => Some("duration or `off`"),
         SIZE => Some("size"),
         SIZE_OR_OFF => Some("size or `off`"),
+        percent::FORMAT => Some("percentage"),
         _ => None,
     }
 }

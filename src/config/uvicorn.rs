@@ -6,6 +6,9 @@
 //! Uvicorn's to judge. Every option is an environment variable too, `UVICORN_` and its name in
 //! capitals, which loses against the command line (click's `auto_envvar_prefix`).
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
 /// Why an option or variable is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
@@ -136,6 +139,36 @@ pub fn last_value<'a>(words: &'a [String], option: &str) -> Option<&'a str> {
     Some(value)
 }
 
+/// Uvicorn answers 503 itself as soon as it has so many connections, the asking one included
+/// (`httptools_impl.py`, `h11_impl.py`).
+pub const LIMIT_CONCURRENCY: &str = "--limit-concurrency";
+
+/// With less there is no room for a request beside a check.
+pub const LEAST_CONCURRENCY: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
+
+/// The [`LIMIT_CONCURRENCY`] of a worker with these arguments and variables, as text.
+pub fn limit_concurrency<'a>(
+    args: &'a [String],
+    env: &'a BTreeMap<String, String>,
+) -> Option<&'a str> {
+    last_value(args, LIMIT_CONCURRENCY).or_else(|| {
+        // To click, an empty variable is none.
+        let is_set = |(name, value): &(&String, &String)| is_limit(name) && !value.is_empty();
+        env.iter().rfind(is_set).map(|(_, value)| value.as_str())
+    })
+}
+
+/// A limit that leaves room for requests and checks.
+pub fn parse_limit(text: &str) -> Option<NonZeroU32> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|limit| is_number && *limit >= LEAST_CONCURRENCY)
+}
+
+/// Whether the variable `name` is the one for [`LIMIT_CONCURRENCY`].
+pub fn is_limit(name: &str) -> bool {
+    option_of(name).is_some_and(|option| option == LIMIT_CONCURRENCY)
+}
+
 /// Why `option`, with its dashes, cannot be given in `args`.
 pub fn refused_option(option: &str) -> Option<Refusal> {
     let fits = |pattern: &&str| match pattern.strip_suffix('*') {
@@ -147,11 +180,16 @@ pub fn refused_option(option: &str) -> Option<Refusal> {
 
 /// Why the environment variable `name` cannot be set for a worker.
 pub fn refused_variable(name: &str) -> Option<Refusal> {
+    let option = option_of(name)?;
+    refused_option(&option).or_else(|| SAID.contains(&option.as_str()).then_some(NO_EFFECT))
+}
+
+/// The option that the variable `name` stands for.
+fn option_of(name: &str) -> Option<String> {
     // Names of variables are case-insensitive on Windows.
     let name = if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_owned() };
-    let option = format!("--{}", name.strip_prefix("UVICORN_")?.to_ascii_lowercase());
-    let option = option.replace('_', "-");
-    refused_option(&option).or_else(|| SAID.contains(&option.as_str()).then_some(NO_EFFECT))
+    let option = name.strip_prefix("UVICORN_")?.to_ascii_lowercase().replace('_', "-");
+    Some(format!("--{option}"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! left means one thing only. Scalars stay text until [`super::structure`] knows what type a key
 //! wants. Must not know any key of the configuration.
 
-use super::problem::{Position, Problem, quoted};
+use super::problem::{Position, Problem, Severity, quoted};
 pub use lines::end_of;
 use reader::Reader;
 pub use scalar::{Plain, Scalar};
@@ -74,6 +74,7 @@ pub fn read(text: &str, env: Env<'_>) -> (Option<Node>, Vec<Problem>) {
     }
     if root.is_none() && problems.is_empty() {
         problems.push(Problem {
+            severity: Severity::Error,
             position: Position::START,
             path: FILE.to_owned(),
             what: "is empty".to_owned(),
@@ -94,6 +95,7 @@ fn forbidden_character(text: &str) -> Option<Problem> {
     let offset = text.char_indices().find(|(_, c)| forbidden(c))?.0;
     let (before, rest) = text.split_at_checked(offset)?;
     Some(Problem {
+        severity: Severity::Error,
         position: end_of(before),
         path: FILE.to_owned(),
         what: "holds a control character".to_owned(),

@@ -1,21 +1,41 @@
 //! The workers of all upstreams: fixed ones put into rotation, supervised ones started.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::config::{self, Config, Health, Server};
+use crate::config::{self, Config, ServerAddress};
 use crate::supervisor::{
     Crew, Guardian, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor, Surroundings,
 };
 use crate::telemetry::{self, Telemetry, WorkerOrigin};
-use crate::upstream::{Identity, Upstream, Worker, health};
+use crate::upstream::Upstream;
+use crate::upstream::names::{self, NameState, Resolver};
+
+use super::fixed::Fixed;
+
+/// How long the start waits for the first addresses of host names.
+const NAMES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Every worker process that this edge started, and what looks after the others.
 pub struct Workers {
     supervisors: Vec<Supervisor>,
-    /// Health checks of fixed workers; ended when dropped.
-    checks: JoinSet<()>,
+    /// Of the servers that are not behind a name.
+    fixed: Vec<Fixed>,
+    names: Vec<Name>,
+    /// What follows the names; ended when dropped.
+    followers: JoinSet<()>,
+}
+
+/// A host name that workers are behind.
+#[derive(Clone)]
+pub struct Name {
+    pub upstream: Arc<str>,
+    pub host: Arc<str>,
+    pub state: Arc<NameState>,
 }
 
 impl Workers {
@@ -34,13 +54,37 @@ impl Workers {
             telemetry: Arc::clone(telemetry),
             output: Arc::new(Output(Arc::clone(telemetry))),
         };
-        let mut workers = Self { supervisors: Vec::new(), checks: JoinSet::new() };
+        let resolver = Resolver::new(&config.resolver);
+        let mut workers = Self {
+            supervisors: Vec::new(),
+            fixed: Vec::new(),
+            names: Vec::new(),
+            followers: JoinSet::new(),
+        };
         for (upstream, settings) in upstreams.iter().zip(&config.upstreams) {
             let health = settings.health.as_ref();
             match &settings.workers {
                 config::Workers::Fixed(servers) => {
                     for server in servers {
-                        workers.join_fixed(upstream, server, health, telemetry);
+                        let fixed = |host| Fixed {
+                            upstream: Arc::clone(upstream),
+                            weight: server.weight,
+                            health: health.cloned(),
+                            telemetry: Arc::clone(telemetry),
+                            host,
+                            watches: Mutex::default(),
+                        };
+                        match &server.address {
+                            ServerAddress::Known(address) => {
+                                let fixed = fixed(None);
+                                fixed.join(address.clone());
+                                workers.fixed.push(fixed);
+                            }
+                            ServerAddress::Name { host, port } => {
+                                let host: Arc<str> = host.as_str().into();
+                                workers.follow(fixed(Some(host)), *port, &resolver);
+                            }
+                        }
                     }
                 }
                 config::Workers::Supervised(app) => {
@@ -52,35 +96,19 @@ impl Workers {
         Ok(workers)
     }
 
-    fn join_fixed(
-        &mut self,
-        upstream: &Upstream,
-        server: &Server,
-        health: Option<&Health>,
-        telemetry: &Telemetry,
-    ) {
-        let name = server.address.to_string();
-        let metrics = telemetry.metrics().worker(upstream.name(), &name);
-        let identity = Identity { name: name.as_str().into(), generation: 0, pid: None };
-        let (address, policy) = (server.address.clone(), upstream.policy().clone());
-        let worker = Arc::new(Worker::new(identity, address, server.weight, policy, metrics));
-        upstream.join(Arc::clone(&worker));
-        self.checks.spawn(Arc::clone(&worker).prewarm());
-        if let Some(health) = health.cloned() {
-            let upstream = Arc::clone(upstream.name());
-            self.checks.spawn(async move {
-                let tell = |news: Result<(), &health::Failure>| match news {
-                    Ok(()) => log::info!("Worker is ready again: upstream={upstream} worker={name}"),
-                    Err(failure) => log::warn!(
-                        "Worker is unready: upstream={upstream} worker={name} health check: {failure}"
-                    ),
-                };
-                health::watch(worker, &health, tell).await;
-            });
-        }
+    /// Keeps the workers of `fixed`'s host name in rotation.
+    fn follow(&mut self, fixed: Fixed, port: u16, resolver: &Resolver) {
+        let Some(host) = fixed.host.clone() else {
+            return;
+        };
+        let state = Arc::new(NameState::default());
+        let upstream = Arc::clone(fixed.upstream.name());
+        let name = Name { upstream, host: Arc::clone(&host), state: Arc::clone(&state) };
+        self.names.push(name);
+        self.followers.spawn(names::keep(resolver.clone(), host.to_string(), port, fixed, state));
     }
 
-    /// Waits until every supervised worker was ready once.
+    /// Waits until every supervised worker was ready once, and a while for the addresses of host names.
     ///
     /// # Errors
     /// The first that did not.
@@ -88,7 +116,19 @@ impl Workers {
         for supervisor in &mut self.supervisors {
             supervisor.ready().await?;
         }
+        let asked = async {
+            for name in &self.names {
+                name.state.asked().await;
+            }
+        };
+        // Those that do not answer are asked again; their upstream has no worker meanwhile.
+        let _ = timeout(NAMES_WITHIN, asked).await;
         Ok(())
+    }
+
+    /// The host names that workers of `upstream` are behind.
+    pub fn names_of(&self, upstream: &str) -> Vec<Name> {
+        self.names.iter().filter(|name| *name.upstream == *upstream).cloned().collect()
     }
 
     /// The supervised workers, by upstream, to be seen and steered.

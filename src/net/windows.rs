@@ -20,10 +20,6 @@ use windows_sys::Win32::Networking::WinSock;
 pub struct LocalStream(Infallible);
 
 impl LocalStream {
-    pub async fn readable(&self) -> io::Result<()> {
-        match self.0 {}
-    }
-
     pub fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
         match self.0 {}
     }

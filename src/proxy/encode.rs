@@ -8,6 +8,7 @@ use crate::client::Identity;
 use crate::client::strip::{self, Nominated};
 use crate::config::Address;
 use crate::outcome::{BadRequest, Cause};
+use crate::upstream::Location;
 
 use super::request::{Body, Request};
 
@@ -18,8 +19,16 @@ const USUAL_HEAD: usize = 1024;
 pub struct Target<'a> {
     /// After rewriting; begins with `/`.
     pub path: &'a str,
-    pub address: &'a Address,
+    pub location: &'a Location,
     pub preserve_host: bool,
+    pub persistence: Persistence,
+}
+
+/// What the worker is to do with the connection after its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    KeepAlive,
+    Close,
 }
 
 /// Writes the head: what the client sent less what only concerned its connection or pretended to be ours, then what
@@ -67,6 +76,8 @@ pub fn request_head(
     if request.websocket {
         put(&mut head, "connection", b"Upgrade");
         put(&mut head, "upgrade", b"websocket");
+    } else if target.persistence == Persistence::Close {
+        put(&mut head, "connection", b"close");
     }
     head.put_slice(b"\r\n");
     Ok(head.freeze())
@@ -98,10 +109,13 @@ fn put_cookies(head: &mut BytesMut, headers: &HeaderMap, version: Version) {
 
 fn host(headers: &HeaderMap, target: &Target<'_>) -> String {
     let named = headers.get(HOST).filter(|_| target.preserve_host);
-    match (named.and_then(|host| host.to_str().ok()), target.address) {
-        (Some(host), _) => host.to_owned(),
+    if let Some(host) = named.and_then(|host| host.to_str().ok()) {
+        return host.to_owned();
+    }
+    match (&target.location.host, &target.location.address) {
+        (Some(host), Address::Tcp(address)) => format!("{host}:{}", address.port()),
         (None, Address::Tcp(address)) => address.to_string(),
-        (None, Address::Unix(_)) => "localhost".to_owned(),
+        (_, Address::Unix(_)) => "localhost".to_owned(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A place on a worker for a request, and the wait for one that is on its way.
+//! A slot on a worker for a request: at once where there is one, else after its time in the upstream's queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,76 +6,100 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::outcome::Cause;
-use crate::upstream::{Slot, Upstream, Worker};
+use crate::telemetry::UpstreamMetrics;
+use crate::upstream::{End, NoWorker, Slot, Unavailable, Upstream, Waiting, Wish};
 
 use super::downstream::Downstream;
 use super::relay::Bounds;
 
-/// How long a request waits for a worker that is being started.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it may take until it is noticed that a worker is gone, and another one started.
 const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a request asks for.
 pub struct Wanted<'a> {
-    pub pool: &'a Upstream,
-    /// Workers that are not to be tried again.
-    pub tried: &'a [Arc<Worker>],
-    /// One that is only tried again when there is no other.
-    pub avoided: Option<&'a Arc<Worker>>,
+    pub pool: &'a Arc<Upstream>,
+    pub metrics: &'a UpstreamMetrics,
+    pub wish: &'a Wish,
     pub bounds: &'a Bounds<'a>,
-    /// Whether what the client sends next can only be its leave.
+    /// Whether what the client sends next can be kept until it is wanted, so that its leave is seen.
     pub watch_client: bool,
-    /// Whether it waits while workers are to be expected, or takes what is there.
-    pub may_wait: bool,
+    /// Whether it had a slot before, and so goes before those who had none.
+    pub end: End,
+    /// Whether it waits for workers that are to be expected, or takes what is there.
+    pub may_hope: bool,
 }
 
 impl Wanted<'_> {
-    /// The place, and how long it was waited for.
+    /// The slot. How long it was waited for goes into `queue`, which says how long it was before.
     ///
     /// # Errors
-    /// [`Cause::NoWorker`] when there is none and none is to be expected; otherwise what ended the wait.
-    pub async fn place(&self, client: &mut Downstream) -> Result<(Slot, Duration), Cause> {
-        match self.look() {
-            Some(slot) => Ok((slot, Duration::ZERO)),
-            None if self.may_wait && self.pool.is_hopeful() => self.wait(client).await,
-            None => Err(Cause::NoWorker),
+    /// [`Cause::NoWorker`] when there is no worker and none is to be expected; otherwise what ended the wait.
+    pub async fn place(
+        &self,
+        client: &mut Downstream,
+        queue: &mut Duration,
+    ) -> Result<Slot, Cause> {
+        let found = match self.end {
+            End::Back => self.pool.acquire(self.wish),
+            End::Front => self.pool.acquire_again(self.wish),
+        };
+        match found {
+            Ok(slot) => Ok(slot),
+            Err(Unavailable::Nobody) if !(self.may_hope && self.pool.is_hopeful()) => {
+                Err(Cause::NoWorker)
+            }
+            Err(_) => self.wait(client, queue).await,
         }
     }
 
-    fn look(&self) -> Option<Slot> {
-        let another = self.avoided.and_then(|avoided| {
-            let others: Vec<_> = self.tried.iter().chain([avoided]).cloned().collect();
-            self.pool.acquire(&others)
-        });
-        another.or_else(|| self.pool.acquire(self.tried))
+    async fn wait(&self, client: &mut Downstream, queue: &mut Duration) -> Result<Slot, Cause> {
+        let mut waiting = self.pool.wait(self.wish, self.end).ok_or(Cause::QueueFull)?;
+        let _counted = self.metrics.queued();
+        let begun = Instant::now();
+        let (until, late) = self.deadline(begun, *queue);
+        let served = self.served(&mut waiting, until, late, client).await;
+        self.metrics.waited(begun.elapsed());
+        *queue += begun.elapsed();
+        served
     }
 
-    async fn wait(&self, client: &mut Downstream) -> Result<(Slot, Duration), Cause> {
-        let waiting = self.pool.wait().ok_or(Cause::QueueFull)?;
-        let begun = Instant::now();
-        let (until, late) = match self.bounds.total {
-            Some(total) if total < begun + PATIENCE => (total, Cause::TotalTimeout),
-            _ => (begun + PATIENCE, Cause::QueueTimeout),
-        };
+    async fn served(
+        &self,
+        waiting: &mut Waiting<'_>,
+        until: Instant,
+        late: Cause,
+        client: &mut Downstream,
+    ) -> Result<Slot, Cause> {
+        let mut looks_again = Some(Instant::now() + NOTICED_WITHIN);
         loop {
             tokio::select! {
-                () = waiting.news() => {}
+                biased;
+                answer = waiting.answer() => return match answer {
+                    Some(Ok(slot)) => Ok(slot),
+                    Some(Err(NoWorker)) | None => Err(Cause::NoWorker),
+                },
                 () = sleep_until(until) => return Err(late),
                 cause = client.left(), if self.watch_client => return Err(cause),
                 () = self.bounds.cut.cancelled() => return Err(Cause::Stopping),
+                () = sleep_until(looks_again.unwrap_or(until)), if looks_again.is_some() => {
+                    // Nobody comes: those that were tried must be well after all, or there is nobody.
+                    if self.pool.is_worker_coming() {
+                        looks_again = Some(Instant::now() + NOTICED_WITHIN);
+                    } else {
+                        looks_again = None;
+                        self.pool.forgive(waiting);
+                    }
+                }
             }
-            if let Some(slot) = self.look() {
-                return Ok((slot, begun.elapsed()));
-            }
-            if !self.pool.is_hopeful() {
-                return Err(Cause::NoWorker);
-            }
-            // Nobody comes: those that were tried must be well after all, or there is nobody.
-            if begun.elapsed() >= NOTICED_WITHIN && !self.pool.is_worker_coming() {
-                let again = self.pool.acquire(&[]).ok_or(Cause::NoWorker)?;
-                return Ok((again, begun.elapsed()));
-            }
+        }
+    }
+
+    /// Until when to wait, and what it means when that is over.
+    fn deadline(&self, begun: Instant, waited: Duration) -> (Instant, Cause) {
+        let patience = begun + self.pool.patience().saturating_sub(waited);
+        match self.bounds.total {
+            Some(total) if total < patience => (total, Cause::TotalTimeout),
+            _ => (patience, Cause::QueueTimeout),
         }
     }
 }

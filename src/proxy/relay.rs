@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{StatusCode, Version};
+use http::{HeaderValue, StatusCode, Version};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -19,10 +19,13 @@ use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
 use crate::upstream::Connection;
 
+use super::cookies;
 use super::downstream::Downstream;
 use super::exchange::Exchange;
+use super::private;
 use super::request::Request;
 use super::response_head;
+use super::retry::Retry;
 use super::upload::Upload;
 
 /// How an exchange with a worker ended well.
@@ -39,8 +42,20 @@ pub struct Broken {
     pub cause: Cause,
     /// The worker ended the connection and no byte of a response had come.
     pub unanswered: bool,
+    /// Not a byte of the request was taken by the connection.
+    pub unsent: bool,
+    /// The answer was not passed on, because the request is to be sent again.
+    pub turned_down: Option<Retry>,
     /// For the log.
     pub error: Option<std::io::Error>,
+}
+
+/// What is done about an answer before the client gets it.
+pub struct Answers<'a> {
+    /// Whether it is not passed on because another worker is to be tried, and why.
+    pub turned_down: &'a (dyn Fn(&ResponseHead, &Upload) -> Option<Retry> + Sync),
+    /// Set with it, unless the app does not want that.
+    pub cookie: Option<HeaderValue>,
 }
 
 /// By when a request must have come how far.
@@ -59,6 +74,7 @@ pub struct Relay<'a> {
     pub request: &'a Request,
     pub bounds: &'a Bounds<'a>,
     pub upload: &'a mut Upload,
+    pub answers: &'a Answers<'a>,
     /// Where what happens is written down.
     pub exchange: &'a mut Exchange,
 }
@@ -159,7 +175,7 @@ impl Running<'_> {
             }
             Event::Received(Ok(1..)) => {
                 self.moved = Instant::now();
-                return self.received(connection).await.map_err(Broken::from);
+                return self.received(connection).await;
             }
             Event::Received(ended) => {
                 let error = ended.err().or(self.write_error.take());
@@ -244,7 +260,7 @@ impl Running<'_> {
     }
 
     /// Passes on what was received.
-    async fn received(&mut self, connection: &mut Connection) -> Result<Step, Cause> {
+    async fn received(&mut self, connection: &mut Connection) -> Result<Step, Broken> {
         if let Response::Nothing = self.response {
             self.response = Response::Awaited;
         }
@@ -259,12 +275,21 @@ impl Running<'_> {
                     self.relay.exchange.first_byte = Some(self.begun.elapsed());
                     return Ok(Step::Upgraded(Box::new(head)));
                 }
-                StatusCode::SWITCHING_PROTOCOLS => return Err(Cause::UpstreamInvalid),
+                StatusCode::SWITCHING_PROTOCOLS => return Err(Cause::UpstreamInvalid.into()),
                 status if status.is_informational() => self.inform(head).await?,
-                _ => self.begin_response(head).await?,
+                _ => {
+                    if private::asks_to_authenticate_connection(&head.headers) {
+                        connection.bind();
+                    }
+                    if let Some(retry) = (self.relay.answers.turned_down)(&head, self.relay.upload)
+                    {
+                        return Err(Broken::turned_down(retry));
+                    }
+                    self.begin_response(head).await?;
+                }
             }
         }
-        self.pass_body_on(connection, false).await
+        Ok(self.pass_body_on(connection, false).await?)
     }
 
     /// Passes a 1xx response on (RFC 9110 §15.2). HTTP/1.0 has none, and Pingora's HTTP/2 sends none.
@@ -282,11 +307,13 @@ impl Running<'_> {
     }
 
     async fn begin_response(&mut self, head: ResponseHead) -> Result<(), Cause> {
-        let Relay { client, request, exchange, .. } = &mut self.relay;
+        let Relay { client, request, exchange, answers, .. } = &mut self.relay;
         let framing = head.framing(&request.method).map_err(|_| Cause::UpstreamInvalid)?;
         self.response = Response::Body(Download::new(framing, head.keep_alive));
         let status = head.status.as_u16();
-        let head = response_head::last(head, request, framing, &exchange.request_id)?;
+        let cookie = answers.cookie.as_ref();
+        let cookie = cookie.filter(|_| !cookies::is_disabled(&head.headers));
+        let head = response_head::last(head, request, framing, &exchange.request_id, cookie)?;
         if request.version == Version::HTTP_10 && !matches!(framing, Framing::Length(_)) {
             // The end of the connection is the end of the body.
             client.close_after();
@@ -334,15 +361,22 @@ impl Running<'_> {
             Response::Body(download) if error.is_none() && download.ends_with_connection() => {
                 self.pass_body_on(connection, true).await.map_err(Broken::from)
             }
-            Response::Nothing => {
-                Err(Broken { cause: Cause::UpstreamClosed, unanswered: true, error })
-            }
-            _ => Err(Broken { cause: Cause::UpstreamClosed, unanswered: false, error }),
+            response => Err(Broken {
+                unanswered: matches!(response, Response::Nothing),
+                unsent: self.relay.upload.is_unsent(),
+                error,
+                ..Cause::UpstreamClosed.into()
+            }),
         }
     }
 }
 
 impl Broken {
+    /// An answer that the client does not get. It is told so when there is no better one after all.
+    fn turned_down(retry: Retry) -> Self {
+        Self { turned_down: Some(retry), ..Cause::NoWorker.into() }
+    }
+
     /// Whether the connection was reset, not closed in order.
     pub fn is_reset(&self) -> bool {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
@@ -353,6 +387,6 @@ impl Broken {
 
 impl From<Cause> for Broken {
     fn from(cause: Cause) -> Self {
-        Self { cause, unanswered: false, error: None }
+        Self { cause, unanswered: false, unsent: false, turned_down: None, error: None }
     }
 }

@@ -1,6 +1,6 @@
 //! The response head that a client gets: the app's, less what only concerned the worker's connection.
 
-use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
 use http::{StatusCode, Version};
 use pingora::http::ResponseHeader;
 
@@ -11,7 +11,7 @@ use crate::outcome::Cause;
 
 use super::request::Request;
 
-/// The final head, framed for the client.
+/// The final head, framed for the client, with a `cookie` of asgate's own beside the app's.
 ///
 /// # Errors
 /// [`Cause::UpstreamInvalid`] when the worker's headers cannot be passed on.
@@ -20,6 +20,7 @@ pub fn last(
     request: &Request,
     framing: Framing,
     request_id: &HeaderValue,
+    cookie: Option<&HeaderValue>,
 ) -> Result<ResponseHeader, Cause> {
     let status = head.status;
     let length = head.headers.get(CONTENT_LENGTH).cloned();
@@ -37,6 +38,9 @@ pub fn last(
         }
         // HTTP/1.0 bodies end with their connection, HTTP/2 bodies with their stream.
         _ => {}
+    }
+    if let Some(cookie) = cookie {
+        response.append_header(SET_COOKIE, cookie.clone()).map_err(invalid)?;
     }
     response.insert_header(X_REQUEST_ID.clone(), request_id.clone()).map_err(invalid)?;
     Ok(response)

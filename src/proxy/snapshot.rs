@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::TrustedProxies;
-use crate::config::{Config, Route};
+use crate::config::{Config, Retry, Route};
 use crate::routing::Table;
 use crate::telemetry::{Metrics, RouteMetrics, UpstreamMetrics};
 use crate::upstream::Upstream;
@@ -26,6 +26,7 @@ pub struct ServedRoute {
 pub struct ServedUpstream {
     pub pool: Arc<Upstream>,
     pub metrics: Arc<UpstreamMetrics>,
+    pub retry: Retry,
 }
 
 impl Snapshot {
@@ -35,10 +36,12 @@ impl Snapshot {
             metrics: metrics.route(&route.name),
             config: route.clone(),
         });
-        let upstreams = upstreams.iter().map(|pool| ServedUpstream {
-            metrics: metrics.upstream(pool.name()),
-            pool: Arc::clone(pool),
-        });
+        let upstreams =
+            upstreams.iter().zip(&config.upstreams).map(|(pool, settings)| ServedUpstream {
+                metrics: metrics.upstream(pool.name()),
+                pool: Arc::clone(pool),
+                retry: settings.retry.clone(),
+            });
         Self {
             table: Table::compile(&config.routes),
             routes: routes.collect(),

@@ -8,15 +8,14 @@ use crate::outcome::Cause;
 
 use super::request::Body;
 
-/// Bytes of a body that are kept for another attempt; a longer one can be sent only once.
-const KEPT: usize = 64 * 1024;
-
 /// What of a request the worker has not got yet. Holds one piece of the body at most: the next is read from the client
 /// when the worker has taken it, so that a slow worker slows its client down and no memory fills.
 #[derive(Debug)]
 pub struct Upload {
     framing: Body,
     limit: Option<u64>,
+    /// Bytes of the body that are kept for another attempt; a longer one can be sent only once.
+    keep: usize,
     head: Bytes,
     piece: BytesMut,
     /// All pieces so far, framed; `None` when they were too many to be kept.
@@ -25,21 +24,26 @@ pub struct Upload {
     taken: u64,
     /// The client has sent all of its body.
     ended: bool,
+    /// Not a byte was taken since [`Self::begin`].
+    unsent: bool,
     /// The worker takes no more.
     broken: bool,
 }
 
 impl Upload {
-    /// A request with a body of `framing`, of at most `limit` bytes. Nothing is to be sent before [`Self::begin`].
-    pub fn new(framing: Body, limit: Option<u64>) -> Self {
+    /// A request with a body of `framing`, of at most `limit` bytes, of which up to `keep` are kept for another attempt.
+    /// Nothing is to be sent before [`Self::begin`].
+    pub fn new(framing: Body, limit: Option<u64>, keep: usize) -> Self {
         Self {
             framing,
             limit,
+            keep,
             head: Bytes::new(),
             piece: BytesMut::new(),
             kept: Some(BytesMut::new()),
             taken: 0,
             ended: framing == Body::None,
+            unsent: true,
             broken: false,
         }
     }
@@ -49,7 +53,13 @@ impl Upload {
     pub fn begin(&mut self, head: Bytes) {
         self.head = head;
         self.piece = self.kept.clone().unwrap_or_default();
+        self.unsent = true;
         self.broken = false;
+    }
+
+    /// Whether the worker's connection has taken nothing of this attempt.
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// Whether all that was sent can be sent once more.
@@ -73,6 +83,7 @@ impl Upload {
 
     /// The worker took `sent` bytes of [`Self::pending`].
     pub fn advance(&mut self, sent: usize) {
+        self.unsent &= sent == 0;
         if self.head.is_empty() {
             self.piece.advance(sent.min(self.piece.len()));
         } else {
@@ -103,13 +114,17 @@ impl Upload {
             self.piece.put_slice(piece);
         }
         self.keep(before);
+        // Known without asking the client, whose word may come after the worker's answer.
+        if matches!(self.framing, Body::Length(length) if self.taken >= length) {
+            self.ended = true;
+        }
         Ok(())
     }
 
     /// Keeps what was added to the piece after its first `before` bytes.
     fn keep(&mut self, before: usize) {
         let added = self.piece.get(before..).unwrap_or_default();
-        self.kept = self.kept.take().filter(|kept| kept.len() + added.len() <= KEPT);
+        self.kept = self.kept.take().filter(|kept| kept.len() + added.len() <= self.keep);
         if let Some(kept) = &mut self.kept {
             kept.put_slice(added);
         }
@@ -150,8 +165,10 @@ impl Upload {
 mod tests {
     use super::*;
 
+    const KEPT: usize = 1024;
+
     fn upload(head: &'static [u8], framing: Body, limit: Option<u64>) -> Upload {
-        let mut upload = Upload::new(framing, limit);
+        let mut upload = Upload::new(framing, limit, KEPT);
         upload.begin(Bytes::from_static(head));
         upload
     }
@@ -196,6 +213,17 @@ mod tests {
         upload.end();
         assert_eq!(drained(&mut upload), b"0\r\n\r\n", "one terminator");
         assert!(upload.is_sent(), "all sent");
+    }
+
+    #[test]
+    fn a_body_of_known_length_has_ended_with_its_last_byte() {
+        let mut upload = upload(b"", Body::Length(3), None);
+        upload.push(b"ab").expect("no limit");
+        drained(&mut upload);
+        assert!(upload.wants_body() && !upload.is_sent(), "one byte is to come");
+        upload.push(b"c").expect("no limit");
+        drained(&mut upload);
+        assert!(upload.is_sent() && !upload.wants_body(), "that was the last");
     }
 
     #[test]

@@ -37,10 +37,20 @@ impl Conditions {
 /// Whether one of the parameters of `query` (WHATWG URL, application/x-www-form-urlencoded) is
 /// `name` with `value`.
 fn has_parameter(query: Option<&str>, name: &str, value: &str) -> bool {
-    query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).any(|pair| {
-        let (sent_name, sent_value) = pair.split_once('=').unwrap_or((pair, ""));
-        decodes_to(sent_name, name) && decodes_to(sent_value, value)
-    })
+    pairs(query)
+        .any(|(sent_name, sent_value)| decodes_to(sent_name, name) && decodes_to(sent_value, value))
+}
+
+/// The value, as it was sent, of the first parameter of `query` that is `name` when decoded.
+pub fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q str> {
+    let mut pairs = pairs(query);
+    pairs.find_map(|(sent_name, value)| decodes_to(sent_name, name).then_some(value))
+}
+
+/// Names and values as they were sent.
+fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
 /// Compares while decoding, so that nothing is allocated for a query that a client chose.

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use super::event_loop::{self, EventLoop, LoopError, LoopModule};
 use super::interpreter::{self, InterpreterError};
 use super::platform::{self, Guardian};
-use crate::config::uvicorn::refused_variable;
+use crate::config::uvicorn::{is_limit, refused_variable};
 use crate::config::{Address, App, Start, Transport};
 use uvicorn::Uvicorn;
 
@@ -180,17 +180,17 @@ impl CommandLine {
             .args(&self.args)
             .current_dir(&app.directory)
             .envs(DEFAULT_ENV.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()))
-            .envs(&app.env)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Start::Asgi(_) = app.start {
-            // `env` has none of these: there they are errors.
             let inherited = std::env::vars_os().map(|(name, _)| name);
             inherited.filter(|name| breaks_uvicorn(name)).for_each(|name| {
                 command.env_remove(name);
             });
         }
+        // After that: what is refused in `env` is an error there, and a limit on connections is reckoned with.
+        command.envs(&app.env);
         if let Some(directory) = &self.loop_directory {
             command.env(PYTHON_PATH, before(directory, variable(app, PYTHON_PATH)));
         }
@@ -205,9 +205,11 @@ pub(super) fn variable(app: &App, name: &str) -> Option<OsString> {
     given.map(|(_, value)| value.into()).or_else(|| std::env::var_os(name))
 }
 
-/// Whether a variable would make Uvicorn something else than asgate's worker.
+/// Whether a variable that is inherited would make Uvicorn something else than asgate's worker, or refuse requests that it
+/// was given a slot for.
 fn breaks_uvicorn(name: &OsStr) -> bool {
-    name.to_str().and_then(refused_variable).is_some()
+    let name = name.to_str();
+    name.is_some_and(|name| refused_variable(name).is_some() || is_limit(name))
 }
 
 /// How a variable is called in Python's `os.environ`: on Windows, where letter case makes no difference to the system,

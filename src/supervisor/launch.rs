@@ -20,7 +20,7 @@ use super::process::{Process, Spawned, Spawner};
 use super::restarts::RapidFailGuard;
 use crate::config::{App, Health};
 use crate::telemetry::{Telemetry, UpstreamMetrics};
-use crate::upstream::{self, Identity, Upstream};
+use crate::upstream::{self, Identity, Location, Upstream};
 
 /// How long the rest of a process's output is waited for after its end. It comes at once unless a descendant that left
 /// the group holds the pipe open.
@@ -97,8 +97,9 @@ impl Shared {
             generation: id.generation,
             pid: Some(running.process.pid()),
         };
-        let (address, policy) = (running.lease.address().clone(), self.pool.policy().clone());
-        let worker = upstream::Worker::new(identity, address, NonZeroU16::MIN, policy, metrics);
+        let location = Location { address: running.lease.address().clone(), host: None };
+        let terms = self.pool.terms();
+        let worker = upstream::Worker::new(identity, location, NonZeroU16::MIN, terms, metrics);
         match self.pool.slow_start().filter(|_| id.generation > 1) {
             Some(length) => worker.rising_for(length),
             None => worker,

@@ -18,9 +18,9 @@ use tokio::time::timeout;
 use super::{
     Guardian, OutputLine, OutputSink, Ports, StartError, Stream, Supervisor, Surroundings, WorkerId,
 };
-use crate::config::{Address, App, Connections, Start};
+use crate::config::{self, Address, App, Start};
 use crate::telemetry::{AccessLog, Telemetry};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, fixtures};
 
 /// Longer than anything here takes, short enough not to be waited for in vain.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,8 +81,8 @@ impl Running {
 
     fn try_start(app: &App) -> Result<Self, StartError> {
         let printed = Arc::new(Printed::default());
-        let policy = Connections { idle_timeout: PATIENCE, max_idle: 8, prewarm: 0 };
-        let pool = Arc::new(Upstream::new("backend", policy, None));
+        let name = "backend".to_owned();
+        let pool = fixtures::upstream(&config::Upstream { name, ..fixtures::settings() });
         let telemetry = Telemetry::new(AccessLog::Off, Box::new(std::io::sink()));
         let surroundings = Surroundings {
             ports: Ports::default(),

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
+use crate::config::Connections;
 use crate::net::Stream;
 use crate::telemetry::ConnectionGuard;
 
@@ -20,6 +23,8 @@ const READ_SIZE: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes read from a closed connection at most.
 const LINGER_BYTES: usize = 4 * 1024 * 1024;
+/// A limit on age is met up to this much earlier, so that connections that were opened together do not end together.
+const AGE_JITTER: f64 = 0.1;
 
 /// How surely a connection that was kept must be known to be open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,15 +39,73 @@ pub enum Check {
 /// An open connection to a worker and the bytes read from it that nobody has taken yet.
 pub struct Connection {
     stream: Stream,
-    counted: ConnectionGuard,
+    held: Held,
     /// The worker's count of what was read from it.
     heard: Arc<AtomicU64>,
     input: BytesMut,
+    /// When it is too old to serve another request.
+    expires: Option<Instant>,
+    /// Requests that were begun on it.
+    served: u64,
+    bound: bool,
+}
+
+/// What a connection occupies as long as its socket is open.
+pub struct Held {
+    counted: ConnectionGuard,
+    /// One of the connections that the worker takes at a time, where that is limited.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    pub(super) fn new(counted: ConnectionGuard, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { counted, _permit: permit }
+    }
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, counted: ConnectionGuard, heard: Arc<AtomicU64>) -> Self {
-        Self { stream, counted, heard, input: BytesMut::new() }
+    pub(super) fn new(
+        stream: Stream,
+        held: Held,
+        heard: Arc<AtomicU64>,
+        max_age: Option<Duration>,
+    ) -> Self {
+        let age = max_age.map(|age| age.mul_f64(1.0 - AGE_JITTER * fastrand::f64()));
+        Self {
+            stream,
+            held,
+            heard,
+            input: BytesMut::new(),
+            expires: age.and_then(|age| Instant::now().checked_add(age)),
+            served: 0,
+            bound: false,
+        }
+    }
+
+    /// A request begins on it.
+    pub fn begin(&mut self) {
+        self.served += 1;
+    }
+
+    /// Requests that were begun on it.
+    pub fn served(&self) -> u64 {
+        self.served
+    }
+
+    /// From now on it serves the client of its present request only: the worker may know the connection by who that is.
+    pub fn bind(&mut self) {
+        self.bound = true;
+    }
+
+    /// Whether it belongs to one client.
+    pub fn is_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Whether it is young and fresh enough for another request.
+    pub(super) fn may_serve(&self, policy: &Connections, now: Instant) -> bool {
+        policy.max_requests.is_none_or(|most| self.served < most.get())
+            && self.expires.is_none_or(|expires| now < expires)
     }
 
     /// What was read and not taken yet.
@@ -73,7 +136,7 @@ impl Connection {
     }
 
     /// Whether the worker has neither closed it nor sent something unasked, as far as `check` looks.
-    pub(super) fn is_quiet(&self, check: Check) -> bool {
+    pub(super) fn is_quiet(&mut self, check: Check) -> bool {
         self.input.is_empty()
             && match check {
                 Check::Notes => self.stream.seems_quiet(),
@@ -83,22 +146,23 @@ impl Connection {
 
     /// How it is counted: in use or not.
     pub(super) fn counted(&self) -> &ConnectionGuard {
-        &self.counted
+        &self.held.counted
     }
 
-    /// Gives the socket and what was read from it away, for a tunnel, which is counted as long as the guard is held.
-    pub fn into_parts(self) -> (Stream, BytesMut, ConnectionGuard) {
-        (self.stream, self.input, self.counted)
+    /// Gives the socket and what was read from it away, for a tunnel, which counts as a connection while the last part is
+    /// held.
+    pub fn into_parts(self) -> (Stream, BytesMut, Held) {
+        (self.stream, self.input, self.held)
     }
 
     /// Ends the connection with FIN, never with a reset: a reset that reaches a worker's accept queue makes its
     /// listener go away on Windows (CPython gh-93821). What the worker still sends is read and dropped for a while.
     pub fn close(self) {
-        tokio::spawn(linger(self.stream, self.counted));
+        tokio::spawn(linger(self.stream, self.held));
     }
 }
 
-async fn linger(mut stream: Stream, _counted: ConnectionGuard) {
+async fn linger(mut stream: Stream, _held: Held) {
     let _ = tokio::time::timeout(LINGER, async {
         stream.shutdown().await?;
         let mut dropped = 0;

@@ -21,8 +21,8 @@ use crate::http1::response::{self, ResponseHead};
 use super::connection::{Check, Connection};
 use super::worker::{ConnectError, Worker};
 
-/// When a question that nobody answered is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// How long a question that nobody answers is left with the worker.
+const LEFT_FOR: Duration = Duration::from_secs(600);
 /// Bytes of an answer's body that are looked at; a longer one is read no further.
 const MAX_BODY: usize = 64 * 1024;
 
@@ -31,6 +31,7 @@ const MAX_BODY: usize = 64 * 1024;
 pub struct Probe {
     method: Method,
     bytes: Bytes,
+    left_for: Duration,
 }
 
 /// On which connection to ask.
@@ -71,12 +72,18 @@ impl Probe {
         let bytes = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: asgate-{purpose}\r\nAccept: */*\r\n\r\n"
         );
-        Self { method, bytes: bytes.into() }
+        Self { method, bytes: bytes.into(), left_for: LEFT_FOR }
+    }
+
+    /// The same question, left with a worker that does not answer for this long; its connection is closed then.
+    pub fn left_for(self, time: Duration) -> Self {
+        Self { left_for: time, ..self }
     }
 }
 
 impl Worker {
-    /// Asks, and goes on until there is an answer or the connection ends, whatever becomes of the handle.
+    /// Asks, and goes on until there is an answer, the connection ends, or the probe was left long enough, whatever
+    /// becomes of the handle.
     pub fn ask(
         self: &Arc<Self>,
         probe: &Probe,
@@ -85,7 +92,8 @@ impl Worker {
         let (worker, probe) = (Arc::clone(self), probe.clone());
         tokio::spawn(async move {
             let mut connection = worker.way(way).await?;
-            let answered = timeout(FORGOTTEN_AFTER, converse(&mut connection, &probe)).await;
+            connection.begin();
+            let answered = timeout(probe.left_for, converse(&mut connection, &probe)).await;
             match answered {
                 Ok(Ok((answer, true))) => {
                     worker.park(connection, Check::Kernel);

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Upstream;
 use super::connection::{Check, Connection};
 use super::worker::{ConnectError, Worker};
 
-/// A place for one request; given back when dropped.
+/// A place for one request; given back when dropped, to the first in the queue if somebody waits there.
 pub struct Slot {
+    pool: Arc<Upstream>,
     worker: Arc<Worker>,
 }
 
 impl Slot {
     /// The place was counted already.
-    pub(super) fn of(worker: Arc<Worker>) -> Self {
-        Self { worker }
+    pub(super) fn of(pool: Arc<Upstream>, worker: Arc<Worker>) -> Self {
+        pool.note_begin();
+        Self { pool, worker }
     }
 
     pub fn worker(&self) -> &Arc<Worker> {
@@ -43,6 +46,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // Before the look at the queue: whoever enters it looks for a slot after it is counted there.
         self.worker.release();
+        self.pool.note_end();
     }
 }

@@ -14,6 +14,10 @@ pub enum Mark {
     Unhealthy = 1 << 2,
     /// An operator took it out of rotation.
     Drained = 1 << 3,
+    /// Too many requests failed on it: it is left out for a while.
+    Ejected = 1 << 4,
+    /// Checks over new connections fail while those over kept ones pass.
+    Shut = 1 << 5,
 }
 
 /// Who gets a request before whom.
@@ -55,7 +59,10 @@ impl Standing {
         if self.has(Mark::Drained) {
             return Fitness::Never;
         }
-        match (self.has(Mark::Deaf), self.has(Mark::Silent) || self.has(Mark::Unhealthy)) {
+        let any = |marks: &[Mark]| marks.iter().any(|&mark| self.has(mark));
+        let takes_no_new = any(&[Mark::Deaf, Mark::Shut]);
+        let is_doubtful = any(&[Mark::Silent, Mark::Unhealthy, Mark::Ejected]);
+        match (takes_no_new, is_doubtful) {
             (true, _) if !survivors() => Fitness::Never,
             (true, false) => Fitness::Survivor,
             (_, true) => Fitness::LastResort,
@@ -70,7 +77,7 @@ mod tests {
 
     #[test]
     fn marks_decide_who_comes_first() {
-        use Mark::{Deaf, Drained, Silent, Unhealthy};
+        use Mark::{Deaf, Drained, Ejected, Shut, Silent, Unhealthy};
         let cases: &[(&[Mark], bool, Fitness)] = &[
             (&[], false, Fitness::Full),
             (&[Deaf], true, Fitness::Survivor),
@@ -78,6 +85,9 @@ mod tests {
             (&[Silent], false, Fitness::LastResort),
             (&[Unhealthy], true, Fitness::LastResort),
             (&[Deaf, Silent], true, Fitness::LastResort),
+            (&[Ejected], true, Fitness::LastResort),
+            (&[Shut], true, Fitness::Survivor),
+            (&[Shut], false, Fitness::Never),
             (&[Drained], true, Fitness::Never),
             (&[Drained, Deaf, Silent], true, Fitness::Never),
         ];

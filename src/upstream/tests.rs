@@ -1,20 +1,43 @@
-use std::num::NonZeroU16;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::config::Address;
-use crate::telemetry::Metrics;
+use crate::config::{Address, Connections};
 
-fn policy() -> Connections {
-    Connections { idle_timeout: Duration::from_secs(4), max_idle: 2, prewarm: 0 }
+mod queue;
+
+/// With short patience for unused connections.
+fn settings() -> config::Upstream {
+    let settings = fixtures::settings();
+    let idle_timeout = Duration::from_secs(4);
+    let connections = Connections { idle_timeout, max_idle: 2, ..settings.connections };
+    config::Upstream { connections, ..settings }
 }
 
-fn worker(name: &str, generation: u64, address: Address) -> Arc<Worker> {
-    let identity = Identity { name: name.into(), generation, pid: None };
-    let metrics = Metrics::new().expect("metrics").worker("u", name);
-    Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy(), metrics))
+fn upstream() -> Arc<Upstream> {
+    fixtures::upstream(&settings())
+}
+
+fn worker(upstream: &Upstream, name: &str, generation: u64, address: Address) -> Arc<Worker> {
+    Arc::new(fixtures::worker(upstream, name, generation, address))
+}
+
+/// An upstream with one worker at a listener of the test, and a slot on it.
+async fn one_slot() -> (TcpListener, Slot) {
+    let (listener, address) = listening().await;
+    let upstream = upstream();
+    upstream.join(worker(&upstream, "1", 1, address));
+    let slot = acquire(&upstream).expect("a slot");
+    (listener, slot)
+}
+
+fn acquire(upstream: &Arc<Upstream>) -> Option<Slot> {
+    upstream.acquire(&Wish::default()).ok()
+}
+
+fn acquire_but(upstream: &Arc<Upstream>, tried: &[Arc<Worker>]) -> Option<Slot> {
+    upstream.acquire_again(&Wish { tried: tried.to_vec(), ..Wish::default() }).ok()
 }
 
 async fn listening() -> (TcpListener, Address) {
@@ -23,9 +46,9 @@ async fn listening() -> (TcpListener, Address) {
     (listener, Address::Tcp(address))
 }
 
-fn names(upstream: &Upstream, turns: usize) -> Vec<String> {
+fn names(upstream: &Arc<Upstream>, turns: usize) -> Vec<String> {
     (0..turns)
-        .filter_map(|_| upstream.acquire(&[]))
+        .filter_map(|_| acquire(upstream))
         .map(|slot| slot.worker().identity().name.to_string())
         .collect()
 }
@@ -33,10 +56,10 @@ fn names(upstream: &Upstream, turns: usize) -> Vec<String> {
 #[tokio::test]
 async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    upstream.join(worker("1", 1, address.clone()));
-    upstream.join(worker("2", 1, address.clone()));
-    upstream.join(worker("1", 2, address));
+    let upstream = upstream();
+    upstream.join(worker(&upstream, "1", 1, address.clone()));
+    upstream.join(worker(&upstream, "2", 1, address.clone()));
+    upstream.join(worker(&upstream, "1", 2, address));
     let generations: Vec<_> = upstream
         .workers()
         .iter()
@@ -52,30 +75,32 @@ async fn a_replacement_takes_the_place_of_its_earlier_generation() {
     upstream.leave("1", 2);
     assert_eq!(names(&upstream, 2), ["2", "2"], "only the other is left");
     upstream.leave("2", 1);
-    assert!(upstream.acquire(&[]).is_none(), "nobody is left");
+    assert!(acquire(&upstream).is_none(), "nobody is left");
 }
 
 #[tokio::test]
 async fn workers_that_were_tried_are_left_out() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    upstream.join(worker("1", 0, address.clone()));
-    upstream.join(worker("2", 0, address));
-    let first = Arc::clone(upstream.acquire(&[]).expect("a worker").worker());
+    let upstream = upstream();
+    upstream.join(worker(&upstream, "1", 0, address.clone()));
+    upstream.join(worker(&upstream, "2", 0, address));
+    let first = Arc::clone(acquire(&upstream).expect("a worker").worker());
     let tried = vec![first];
     for _ in 0..4 {
-        let slot = upstream.acquire(&tried).expect("the other");
+        let slot = acquire_but(&upstream, &tried).expect("the other");
         let other = slot.worker();
         assert!(!Arc::ptr_eq(other, &tried[0]), "never the one that was tried");
     }
-    assert!(upstream.acquire(&upstream.workers()).is_none(), "all were tried");
+    assert!(acquire_but(&upstream, &upstream.workers()).is_none(), "all were tried");
 }
 
 #[tokio::test]
 async fn a_slot_counts_until_it_is_dropped() {
     let (_listener, address) = listening().await;
-    let worker = worker("1", 0, address);
-    let slots = [Arc::clone(&worker).acquire(), Arc::clone(&worker).acquire()];
+    let upstream = upstream();
+    let worker = worker(&upstream, "1", 0, address);
+    upstream.join(Arc::clone(&worker));
+    let slots = [acquire(&upstream), acquire(&upstream)];
     assert_eq!(worker.in_flight(), 2, "both count");
     drop(slots);
     assert_eq!(worker.in_flight(), 0, "neither leaks");
@@ -83,8 +108,7 @@ async fn a_slot_counts_until_it_is_dropped() {
 
 #[tokio::test]
 async fn parked_connections_are_taken_again_up_to_the_limit() {
-    let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire().expect("a place");
+    let (listener, slot) = one_slot().await;
     let mut accepted = Vec::new();
     let mut connections = Vec::new();
     for _ in 0..3 {
@@ -98,8 +122,7 @@ async fn parked_connections_are_taken_again_up_to_the_limit() {
 
 #[tokio::test]
 async fn a_connection_the_worker_closed_is_not_taken() {
-    let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire().expect("a place");
+    let (listener, slot) = one_slot().await;
     let connection = slot.connect(None).await.expect("connected");
     let (accepted, _) = listener.accept().await.expect("accepted");
     slot.park(connection, Check::Notes);
@@ -111,10 +134,10 @@ async fn a_connection_the_worker_closed_is_not_taken() {
 #[tokio::test]
 async fn a_retired_worker_keeps_no_connection() {
     let (listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    let member = worker("1", 1, address);
+    let upstream = upstream();
+    let member = worker(&upstream, "1", 1, address);
     upstream.join(Arc::clone(&member));
-    let slot = member.acquire().expect("a place");
+    let slot = acquire(&upstream).expect("a place");
     let (kept, late) = (slot.connect(None).await, slot.connect(None).await);
     let _accepted = (listener.accept().await, listener.accept().await);
     slot.park(kept.expect("connected"), Check::Notes);
@@ -125,8 +148,7 @@ async fn a_retired_worker_keeps_no_connection() {
 
 #[tokio::test]
 async fn unused_connections_expire() {
-    let (listener, address) = listening().await;
-    let slot = worker("1", 0, address).acquire().expect("a place");
+    let (listener, slot) = one_slot().await;
     let connection = slot.connect(None).await.expect("connected");
     let _accepted = listener.accept().await;
     slot.park(connection, Check::Notes);
@@ -136,15 +158,15 @@ async fn unused_connections_expire() {
 }
 
 /// The workers of `turns` requests, each over before the next.
-fn chosen(upstream: &Upstream, turns: usize) -> String {
+fn chosen(upstream: &Arc<Upstream>, turns: usize) -> String {
     names(upstream, turns).concat()
 }
 
 #[tokio::test]
 async fn what_speaks_against_a_worker_puts_others_first() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    let [one, two] = ["1", "2"].map(|name| worker(name, 1, address.clone()));
+    let upstream = upstream();
+    let [one, two] = ["1", "2"].map(|name| worker(&upstream, name, 1, address.clone()));
     upstream.join(Arc::clone(&one));
     upstream.join(Arc::clone(&two));
     assert_eq!(chosen(&upstream, 4), "1212", "the control: in turn");
@@ -160,22 +182,22 @@ async fn what_speaks_against_a_worker_puts_others_first() {
     two.mark(Mark::Drained, true);
     assert_eq!(chosen(&upstream, 2), "11", "and nobody who is to get nothing");
     one.mark(Mark::Drained, true);
-    assert!(upstream.acquire(&[]).is_none(), "not even in need");
+    assert!(acquire(&upstream).is_none(), "not even in need");
 }
 
 #[tokio::test]
 async fn a_deaf_worker_serves_on_the_connections_it_has() {
     let (listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    let deaf = worker("1", 1, address);
+    let upstream = upstream();
+    let deaf = Arc::new(fixtures::supervised(&upstream, "1", address));
     upstream.join(Arc::clone(&deaf));
-    let slot = upstream.acquire(&[]).expect("a place");
+    let slot = acquire(&upstream).expect("a place");
     let connection = slot.connect(None).await.expect("connected");
     let _accepted = listener.accept().await;
     deaf.mark(Mark::Deaf, true);
-    assert!(upstream.acquire(&[]).is_none(), "its only connection is in use");
+    assert!(acquire(&upstream).is_none(), "its only connection is in use");
     slot.park(connection, Check::Notes);
-    let next = upstream.acquire(&[]).expect("the connection is free again");
+    let next = acquire(&upstream).expect("the connection is free again");
     assert!(next.reuse(Check::Kernel).is_some(), "and serves");
     let refused = next.connect(None).await;
     assert!(matches!(refused, Err(ConnectError::Failed(_))), "no new one is even tried");
@@ -184,12 +206,12 @@ async fn a_deaf_worker_serves_on_the_connections_it_has() {
 #[tokio::test]
 async fn a_retired_worker_gives_no_place_and_says_when_it_is_empty() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), None);
-    let member = worker("1", 1, address);
+    let upstream = upstream();
+    let member = worker(&upstream, "1", 1, address);
     upstream.join(Arc::clone(&member));
-    let slots = [upstream.acquire(&[]), upstream.acquire(&[])];
+    let slots = [acquire(&upstream), acquire(&upstream)];
     upstream.leave("1", 1);
-    assert!(Arc::clone(&member).acquire().is_none(), "no place any more");
+    assert!(member.acquire(&upstream).is_none(), "no place any more");
     let mut drained = std::pin::pin!(member.drained());
     let [one, two] = slots;
     let waits = tokio::time::timeout(Duration::ZERO, drained.as_mut()).await;
@@ -207,13 +229,13 @@ async fn a_retired_worker_gives_no_place_and_says_when_it_is_empty() {
 async fn no_request_slips_past_a_drain() {
     let (_listener, address) = listening().await;
     for round in 0..300 {
-        let upstream = Arc::new(Upstream::new("u", policy(), None));
-        let member = worker("1", 1, address.clone());
+        let upstream = upstream();
+        let member = worker(&upstream, "1", 1, address.clone());
         upstream.join(Arc::clone(&member));
         let requests = Arc::clone(&upstream);
         let taker = tokio::spawn(async move {
             let mut taken = 0;
-            while let Some(slot) = requests.acquire(&[]) {
+            while let Some(slot) = acquire(&requests) {
                 taken += 1;
                 drop(slot);
             }
@@ -233,10 +255,9 @@ async fn no_request_slips_past_a_drain() {
 #[tokio::test]
 async fn connections_are_made_before_the_first_request() {
     let (listener, address) = listening().await;
-    let policy = Connections { prewarm: 2, ..policy() };
-    let identity = Identity { name: "1".into(), generation: 1, pid: None };
-    let metrics = Metrics::new().expect("metrics").worker("u", "1");
-    let member = Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy, metrics));
+    let connections = Connections { prewarm: 2, ..settings().connections };
+    let upstream = fixtures::upstream(&config::Upstream { connections, ..settings() });
+    let member = worker(&upstream, "1", 1, address);
     Arc::clone(&member).prewarm().await;
     let _accepted = [listener.accept().await, listener.accept().await];
     assert_eq!(member.idle_connections(), 2, "as many as were asked for");
@@ -245,11 +266,9 @@ async fn connections_are_made_before_the_first_request() {
 #[tokio::test]
 async fn a_replacement_begins_with_a_small_share() {
     let (_listener, address) = listening().await;
-    let upstream = Upstream::new("u", policy(), Some(Duration::from_secs(10)));
-    let identity = Identity { name: "2".into(), generation: 2, pid: None };
-    let metrics = Metrics::new().expect("metrics").worker("u", "2");
-    let rising = Worker::new(identity, address.clone(), NonZeroU16::MIN, policy(), metrics);
-    upstream.join(worker("1", 1, address));
+    let upstream = upstream();
+    let rising = fixtures::worker(&upstream, "2", 2, address.clone());
+    upstream.join(worker(&upstream, "1", 1, address));
     upstream.join(Arc::new(rising.rising_for(Duration::from_secs(10))));
     tokio::time::pause();
     let share = |turns| chosen(&upstream, turns).matches('2').count();

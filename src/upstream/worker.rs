@@ -1,29 +1,36 @@
-//! One generation of one worker: its place in the pool, its unused connections, what is in flight on it.
+//! One generation of one worker: its slots, what speaks against it, what is counted of it.
+//!
+//! How connections to it come about is in [`connect`], how they are kept in [`super::idle`].
 
-use std::io;
-use std::num::NonZeroU16;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod connect;
+
+use std::fmt;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Address, Connections};
-use crate::net::{self, Stream};
+use crate::net::tls;
 use crate::telemetry::WorkerMetrics;
 
+use super::Upstream;
+use super::balance::Load;
 use super::connection::{Check, Connection};
+use super::ejection::Failures;
+use super::idle::{IdleConnections, Parked};
+use super::peak_ewma::PeakEwma;
 use super::slot::Slot;
+use super::slots::{Left, Slots, Taken};
 use super::slow_start::SlowStart;
 use super::standing::{Fitness, Mark, Standing};
 
-/// How long the system may take for a connection at least, whether or not somebody still waits for it.
-const CONNECT_AT_LEAST: Duration = Duration::from_secs(30);
-/// Connections that are being made to one worker at a time. More would wait in its accept queue, where a reset costs a
-/// Windows worker its listener (CPython gh-93821); they wait here instead.
-const MAX_CONNECTING: usize = 4;
+pub use connect::ConnectError;
+use connect::MAX_CONNECTING;
 
 /// How long it may take until the loss of a listener is noticed.
 const JUDGED_WITHIN: Duration = Duration::from_secs(1);
@@ -39,23 +46,60 @@ pub struct Identity {
     pub pid: Option<u32>,
 }
 
+/// What an upstream settles for each of its workers.
+pub struct Terms {
+    pub connections: Connections,
+    /// Requests at a time.
+    pub slots: NonZeroUsize,
+    /// Connections at a time, where the worker refuses more.
+    pub max_connections: Option<NonZeroUsize>,
+    /// How to speak TLS to it, where it wants that.
+    pub tls: Option<tls::Connector>,
+    /// Whether its answers are timed, for those who choose by that.
+    pub timed: bool,
+}
+
+/// Where a worker is.
+#[derive(Debug, Clone)]
+pub struct Location {
+    pub address: Address,
+    /// The name that was resolved to the address, if one was.
+    pub host: Option<Arc<str>>,
+}
+
+/// What the last check of a worker found.
+#[derive(Debug, Clone)]
+pub struct LastCheck {
+    pub passed: bool,
+    /// For people.
+    pub message: String,
+    pub at: Instant,
+}
+
 /// One server process at one address.
 pub struct Worker {
     identity: Identity,
-    address: Address,
+    location: Location,
     weight: NonZeroU16,
-    policy: Connections,
+    terms: Arc<Terms>,
     metrics: Arc<WorkerMetrics>,
-    /// Unused connections, the one used last at the end.
-    idle: Mutex<Vec<Idle>>,
+    /// The pool that it is in.
+    pool: OnceLock<Weak<Upstream>>,
+    slots: Slots,
+    idle: IdleConnections,
     connecting: Semaphore,
+    /// As many permits as connections may be open; `None`: no limit.
+    room: Option<Arc<Semaphore>>,
+    /// How many wait for such a permit.
+    wanting: AtomicUsize,
     standing: Standing,
     slow_start: Option<SlowStart>,
-    in_flight: AtomicUsize,
+    failures: Failures,
+    latency: Option<PeakEwma>,
+    last_check: Mutex<Option<LastCheck>>,
     requests: AtomicU64,
     /// Counts what was read from it, on any connection.
     heard: Arc<AtomicU64>,
-    retired: AtomicBool,
     /// Told when the last request of a retired worker ends.
     vacated: Notify,
     /// Counts what makes doubt that it still listens.
@@ -64,42 +108,35 @@ pub struct Worker {
     judged: Notify,
 }
 
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("cannot connect")]
-    Failed(#[from] io::Error),
-    #[error("no connection in time")]
-    TimedOut,
-}
-
 impl Worker {
     pub fn new(
         identity: Identity,
-        address: Address,
+        location: Location,
         weight: NonZeroU16,
-        policy: Connections,
+        terms: &Arc<Terms>,
         metrics: Arc<WorkerMetrics>,
     ) -> Self {
+        metrics.set_slots(terms.slots.get());
+        let room = terms.max_connections.map(|most| Arc::new(Semaphore::new(most.get())));
         Self {
             identity,
-            address,
+            location,
             weight,
-            policy,
+            terms: Arc::clone(terms),
             metrics,
-            idle: Mutex::default(),
+            pool: OnceLock::new(),
+            slots: Slots::new(terms.slots.get()),
+            idle: IdleConnections::new(),
             connecting: Semaphore::new(MAX_CONNECTING),
+            room,
+            wanting: AtomicUsize::new(0),
             standing: Standing::default(),
             slow_start: None,
-            in_flight: AtomicUsize::new(0),
+            failures: Failures::default(),
+            latency: terms.timed.then(|| PeakEwma::new(Instant::now())),
+            last_check: Mutex::default(),
             requests: AtomicU64::new(0),
             heard: Arc::default(),
-            retired: AtomicBool::new(false),
             vacated: Notify::new(),
             doubts: watch::Sender::new(0),
             judged: Notify::new(),
@@ -117,7 +154,11 @@ impl Worker {
     }
 
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.location.address
+    }
+
+    pub fn location(&self) -> &Location {
+        &self.location
     }
 
     pub fn weight(&self) -> NonZeroU16 {
@@ -131,7 +172,17 @@ impl Worker {
 
     /// Requests on it now.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::SeqCst)
+        self.slots.taken()
+    }
+
+    /// Requests that it takes at a time.
+    pub fn slots(&self) -> usize {
+        self.slots.most()
+    }
+
+    /// Whether it could take another request now.
+    pub fn has_room(&self) -> bool {
+        self.slots.has_room()
     }
 
     /// Requests that it was given so far.
@@ -146,15 +197,39 @@ impl Worker {
 
     /// Unused connections to it now.
     pub fn idle_connections(&self) -> usize {
-        self.idle.lock().len()
+        self.idle.len()
+    }
+
+    /// What its last check found, if it was checked.
+    pub fn last_check(&self) -> Option<LastCheck> {
+        self.last_check.lock().clone()
+    }
+
+    pub(super) fn note_check(&self, passed: bool, message: String) {
+        *self.last_check.lock() = Some(LastCheck { passed, message, at: Instant::now() });
+    }
+
+    /// How long it took until its answer began.
+    pub fn answered_after(&self, waited: Duration) {
+        if let Some(latency) = &self.latency {
+            latency.observe(waited, Instant::now());
+        }
+    }
+
+    pub(super) fn failures(&self) -> &Failures {
+        &self.failures
     }
 
     /// Sets or takes away what speaks against it. Returns whether that changed anything.
     pub fn mark(&self, mark: Mark, on: bool) -> bool {
         let changed = self.standing.set(mark, on);
         self.judged.notify_waiters();
-        if changed && !self.retired.load(Ordering::SeqCst) {
+        if changed && !self.is_retired() {
             self.show();
+            // Requests may have waited for it, or for nothing now.
+            if let Some(pool) = self.pool.get().and_then(Weak::upgrade) {
+                pool.serve_queue();
+            }
         }
         changed
     }
@@ -166,7 +241,18 @@ impl Worker {
 
     /// Whether it comes before others, or after them, or not at all.
     pub fn fitness(&self) -> Fitness {
-        self.standing.fitness(|| self.idle_connections() > 0)
+        match self.standing.fitness(|| self.idle_connections() > 0) {
+            // Nobody replaces it, so it may be back.
+            Fitness::Never if !self.is_supervised() && !self.is_marked(Mark::Drained) => {
+                Fitness::LastResort
+            }
+            fitness => fitness,
+        }
+    }
+
+    /// Whether somebody watches it and puts another in its place.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.identity.pid.is_some()
     }
 
     /// Brings the metric up to date.
@@ -177,8 +263,10 @@ impl Worker {
         }
     }
 
-    /// It joins its pool.
-    pub(super) fn begin_rising(&self) {
+    /// It joins `pool`.
+    pub(super) fn join(&self, pool: &Arc<Upstream>) {
+        // It joins once.
+        let _ = self.pool.set(Arc::downgrade(pool));
         if let Some(start) = &self.slow_start {
             start.begin();
         }
@@ -194,24 +282,24 @@ impl Worker {
         self.slow_start.as_ref().is_none_or(|start| start.takes_turn(now))
     }
 
-    /// Takes a place for one request on this worker; `None` when it was taken out of rotation meanwhile.
-    pub fn acquire(self: Arc<Self>) -> Option<Slot> {
-        // Counted before the look at `retired`, and in one order with `retire`: either this sees that the worker is
-        // retired, or whoever waits for it to be vacated sees this request.
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let slot = Slot::of(self);
-        let worker = slot.worker();
-        if worker.retired.load(Ordering::SeqCst) {
-            return None;
+    /// Takes a slot for one request of `pool`'s; `None` when all are taken, or it left the pool meanwhile.
+    pub(super) fn acquire(self: &Arc<Self>, pool: &Arc<Upstream>) -> Option<Slot> {
+        match self.slots.take() {
+            Taken::Slot => {
+                self.requests.fetch_add(1, Ordering::Relaxed);
+                Some(Slot::of(Arc::clone(pool), Arc::clone(self)))
+            }
+            Taken::Full => None,
+            Taken::Closed => {
+                self.vacated.notify_waiters();
+                None
+            }
         }
-        worker.requests.fetch_add(1, Ordering::Relaxed);
-        Some(slot)
     }
 
-    /// Gives a place back.
+    /// Gives a slot back.
     pub(super) fn release(&self) {
-        if self.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 && self.retired.load(Ordering::SeqCst)
-        {
+        if self.slots.give_back() == Left::Empty {
             self.vacated.notify_waiters();
         }
     }
@@ -236,14 +324,14 @@ impl Worker {
     /// was never accepted: accepted ones survive their listener. Waits until whoever watches the worker knows; nobody
     /// does for a fixed one.
     pub async fn has_lost_its_listener(&self) -> bool {
-        if self.identity.pid.is_none() {
+        if !self.is_supervised() {
             return false;
         }
         self.doubt();
         let deaf = async {
             loop {
                 let judged = self.judged.notified();
-                if self.is_marked(Mark::Deaf) || self.retired.load(Ordering::SeqCst) {
+                if self.is_marked(Mark::Deaf) || self.is_retired() {
                     return self.is_marked(Mark::Deaf);
                 }
                 judged.await;
@@ -256,115 +344,68 @@ impl Worker {
         self.doubts.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Whether it has left its pool.
+    pub fn is_retired(&self) -> bool {
+        self.slots.is_closed()
+    }
+
     /// Closes its unused connections and keeps no more of them.
     pub(super) fn retire(&self) {
         self.metrics.mark_down();
-        self.retired.store(true, Ordering::SeqCst);
+        self.slots.close();
         self.judged.notify_waiters();
-        self.idle.lock().clear();
+        self.idle.clear();
     }
 
-    /// Closes the connections that were unused for too long or that the worker has closed.
+    /// Closes the connections that are too old or that the worker has closed.
     pub(super) fn sweep(&self) {
-        let now = Instant::now();
-        self.idle
-            .lock()
-            .retain(|idle| !self.is_expired(idle, now) && idle.connection.is_quiet(Check::Notes));
-    }
-
-    fn is_expired(&self, idle: &Idle, now: Instant) -> bool {
-        now.saturating_duration_since(idle.since) >= self.policy.idle_timeout
+        self.idle.sweep(&self.terms.connections);
     }
 
     pub(super) fn take_idle(&self, check: Check) -> Option<Connection> {
-        let now = Instant::now();
-        loop {
-            let idle = self.idle.lock().pop()?;
-            if !self.is_expired(&idle, now) && idle.connection.is_quiet(check) {
-                idle.connection.counted().mark_active();
-                return Some(idle.connection);
-            }
-        }
+        self.idle.take(&self.terms.connections, check)
     }
 
+    /// Keeps `connection` for whoever comes next, or closes it.
     pub(super) fn park(&self, connection: Connection, check: Check) {
-        let mut idle = self.idle.lock();
-        // Looked at under the lock, so that nothing is parked behind a `retire`.
-        let keep = !self.retired.load(Ordering::SeqCst) && idle.len() < self.policy.max_idle;
-        if keep && connection.is_quiet(check) {
-            connection.counted().mark_idle();
-            idle.push(Idle { connection, since: Instant::now() });
-        } else {
-            drop(idle);
-            connection.close();
-        }
+        let is_wanted = || !self.is_retired() && self.wanting.load(Ordering::SeqCst) == 0;
+        self.idle.put(connection, &self.terms.connections, check, is_wanted);
     }
 
-    /// Opens the connections that are to be there before the first request.
-    pub async fn prewarm(self: Arc<Self>) {
-        let wanted = self.policy.prewarm.min(self.policy.max_idle);
-        for _ in 0..wanted {
-            match self.connect(Some(CONNECT_AT_LEAST)).await {
-                Ok(connection) => self.park(connection, Check::Notes),
-                Err(error) => {
-                    log::debug!("Not warmed up: address={} error={error}", self.address);
-                    return;
-                }
-            }
-        }
+    /// Keeps `connection` for the client that it belongs to, or closes it.
+    pub fn park_privately(&self, connection: Connection, check: Check) -> Option<Parked> {
+        Parked::park(connection, &self.terms.connections, check)
     }
 
-    /// A new connection, within `deadline`.
-    ///
-    /// The attempt is not given up when the caller leaves: a connection that comes too late is parked for the next
-    /// request, since one that is opened and dropped can cost a worker its listener (CPython gh-93821).
-    ///
-    /// # Errors
-    /// [`ConnectError`]: nothing was sent to the worker.
-    pub(super) async fn connect(
-        self: &Arc<Self>,
-        deadline: Option<Duration>,
-    ) -> Result<Connection, ConnectError> {
-        if self.is_marked(Mark::Deaf) {
-            // Nobody listens; on Windows it would take seconds to be told so.
-            return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
+    /// A connection that was kept for its client, if it is still good.
+    pub fn revive(&self, parked: Parked, check: Check) -> Option<Connection> {
+        let revived = parked.revive(&self.terms.connections, check, Instant::now())?;
+        if self.is_retired() {
+            revived.close();
+            return None;
         }
-        let (sender, receiver) = oneshot::channel();
-        let worker = Arc::clone(self);
-        let limit = deadline.unwrap_or(Duration::MAX).max(CONNECT_AT_LEAST);
-        tokio::spawn(async move {
-            let connected = timeout(limit, worker.open()).await;
-            let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            if let Err(Ok(stream)) = sender.send(connected) {
-                worker.park(worker.connection(stream), Check::Notes);
-            }
-        });
-        let answer = match deadline {
-            Some(deadline) => {
-                timeout(deadline, receiver).await.map_err(|_| ConnectError::TimedOut)?
-            }
-            None => receiver.await,
-        };
-        // The sender only goes without a word when the runtime shuts down.
-        let connected = answer.map_err(|_| io::Error::from(io::ErrorKind::Interrupted))?;
-        let stream = connected.map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => ConnectError::TimedOut,
-            _ => ConnectError::Failed(error),
-        })?;
-        Ok(self.connection(stream))
+        Some(revived)
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Worker").field(&self.identity).finish()
+    }
+}
+
+// === impl Load ===
+
+impl Load for Worker {
+    fn in_flight(&self) -> usize {
+        self.in_flight()
     }
 
-    async fn open(&self) -> io::Result<Stream> {
-        // The semaphore is never closed.
-        let _one_of_few = self.connecting.acquire().await.map_err(io::Error::other)?;
-        let connected = Stream::connect(&self.address).await;
-        if connected.as_ref().is_err_and(net::nobody_listens) {
-            self.doubt();
-        }
-        connected
+    fn weight(&self) -> NonZeroU32 {
+        self.weight.into()
     }
 
-    fn connection(&self, stream: Stream) -> Connection {
-        Connection::new(stream, self.metrics.connection(), Arc::clone(&self.heard))
+    fn latency(&self) -> Option<f64> {
+        self.latency.as_ref()?.get(Instant::now())
     }
 }

@@ -62,10 +62,39 @@ fn status_tells_of_fixed_workers() {
     let listener = json!({ "address": edge.address().to_string(), "connections": 1 });
     assert_eq!(status["listeners"], json!([listener]), "{status:#}");
     let upstream = &status["upstreams"][0];
-    let of_upstream = ["name", "state", "reason", "requests_in_flight", "workers"];
+    let of_upstream =
+        ["name", "state", "reason", "requests_in_flight", "queue", "retries", "notes", "workers"];
     assert_eq!(keys(upstream), of_upstream, "{upstream:#}");
+    assert_eq!(keys(&upstream["queue"]), ["length", "size"], "{upstream:#}");
+    assert_eq!((&upstream["retries"], &upstream["notes"]), (&json!({}), &json!([])), "none");
     assert_eq!((&upstream["name"], &upstream["state"]), (&json!("u"), &json!("ready")));
     let seen = &upstream["workers"][0];
+    let of_worker = [
+        "name",
+        "kind",
+        "state",
+        "reason",
+        "in_rotation",
+        "generation",
+        "pid",
+        "address",
+        "requests_in_flight",
+        "slots",
+        "weight",
+        "connections",
+        "connects",
+        "reused_ratio",
+        "requests_total",
+        "ejections",
+        "last_check",
+        "memory_bytes",
+        "uptime_seconds",
+        "restarts",
+        "last_end",
+        "leaving",
+        "last_output",
+    ];
+    assert_eq!(keys(seen), of_worker, "{seen:#}");
     let expected = [
         ("name", json!(worker)),
         ("kind", json!("fixed")),
@@ -78,6 +107,8 @@ fn status_tells_of_fixed_workers() {
         ("requests_in_flight", json!(0)),
         ("connections", json!({ "idle": 1, "active": 0 })),
         ("requests_total", json!(1)),
+        ("ejections", json!(0)),
+        ("last_check", Value::Null),
         ("memory_bytes", Value::Null),
         ("uptime_seconds", Value::Null),
         ("restarts", json!({})),
@@ -85,7 +116,6 @@ fn status_tells_of_fixed_workers() {
         ("leaving", json!([])),
         ("last_output", json!([])),
     ];
-    assert_eq!(keys(seen), expected.each_ref().map(|(key, _)| *key), "{seen:#}");
     for (key, value) in expected {
         assert_eq!(seen[key], value, "{key} in {seen:#}");
     }

@@ -96,6 +96,21 @@ fn check_prints_every_problem_as_the_contract_has_it() {
     }
 }
 
+/// What works and may not be what was meant is said and stops nothing.
+#[test]
+fn check_is_0_for_a_file_that_is_only_warned_of() {
+    let directory = directory();
+    let upstreams = "upstreams:\n  app:\n    servers: [{ address: \"localhost:1\" }]\n";
+    write(directory.path(), "asgate.yaml", &format!("{GOOD}{upstreams}"));
+    let output = asgate(&["check"], directory.path());
+    assert_eq!(output.status.code(), Some(0), "a warning: {}", stderr(&output));
+    assert_eq!(stdout(&output), "", "warnings go to stderr");
+    let printed = stderr(&output);
+    let start = "asgate.yaml:5:26: warning: upstreams.app.servers[0].address: ";
+    assert!(printed.starts_with(start), "{start:?} before {printed:?}");
+    assert!(printed.ends_with("(got \"localhost:1\", advised 127.0.0.1:1)\n"), "{printed:?}");
+}
+
 /// Text that is no YAML is a problem of the file too, with its place.
 #[test]
 fn check_says_where_a_file_is_no_yaml() {

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
 use crate::admin::{
-    ConnectionCounts, Kind, LeavingStatus, ListenerStatus, State, Status, UpstreamState,
-    UpstreamStatus, WorkerState, WorkerStatus,
+    CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus, QueueStatus, State, Status,
+    UpstreamState, UpstreamStatus, WorkerState, WorkerStatus,
 };
 
-use super::{duration, memory, render};
+use super::{duration, memory, render, restarts};
 
 fn worker(name: &str) -> WorkerStatus {
     WorkerStatus {
@@ -18,8 +18,14 @@ fn worker(name: &str) -> WorkerStatus {
         pid: Some(4711),
         address: Some("unix:/run/x".to_owned()),
         requests_in_flight: 2,
+        slots: 100,
+        weight: 1,
         connections: ConnectionCounts { idle: 1, active: 2 },
+        connects: 12,
+        reused_ratio: Some(0.983),
         requests_total: 10,
+        ejections: 0,
+        last_check: None,
         memory_bytes: Some(52 << 20),
         uptime_seconds: Some(3661.5),
         restarts: BTreeMap::from([("exit".to_owned(), 1), ("restart".to_owned(), 1)]),
@@ -41,6 +47,9 @@ fn status(workers: Vec<WorkerStatus>) -> Status {
             state: UpstreamState::Degraded,
             reason: None,
             requests_in_flight: 2,
+            queue: QueueStatus { length: 0, size: 1000 },
+            retries: BTreeMap::new(),
+            notes: Vec::new(),
             workers,
         }],
     }
@@ -71,17 +80,140 @@ fn every_worker_has_a_line_and_columns_are_aligned() {
     let expected = "\
 asgate 1.2.3 degraded: pid 99, up 59s
 127.0.0.1:80: 7 connections
+backend degraded: 2 requests in flight
 
-UPSTREAM  WORKER  STATE     GEN  PID   IN FLIGHT  MEMORY  UPTIME  RESTARTS           REASON
-backend   1       ready     3    4711  2          52MiB   1h01m   1 exit, 1 restart  -
-backend   2       waiting   3    -     0          -       -       0                  ended (exit status: 3)
-backend   2       draining  2    4000  1          -       -       -                  leaving for 12s
+UPSTREAM  WORKER  STATE     GEN  PID   IN FLIGHT  MEMORY  UPTIME  RESTARTS
+backend   1       ready     3    4711  2/100      52MiB   1h01m   1 exit, 1 restart
+backend   2       waiting   3    -     0/100      -       -       0
+backend   2       draining  2    4000  1          -       -       -
+
+UPSTREAM  WORKER  ACTIVE  IDLE  CONNECTS  REUSED
+backend   1       2       1     12        98.3%
+backend   2       2       1     12        98.3%
+
+backend 2 is waiting: ended (exit status: 3)
+backend 2: generation 2 has been draining for 12s
 
 last output of backend 2:
   Traceback:
    clear: \\u{1b}[2J\\u{9b}
 ";
     assert_eq!(render(&status(vec![worker("1"), waiting])), expected);
+}
+
+fn fixed(name: &str) -> WorkerStatus {
+    WorkerStatus {
+        kind: Kind::Fixed,
+        generation: 0,
+        pid: None,
+        memory_bytes: None,
+        uptime_seconds: None,
+        restarts: BTreeMap::new(),
+        last_output: Vec::new(),
+        ..worker(name)
+    }
+}
+
+fn check(passed: bool, message: &str) -> CheckStatus {
+    CheckStatus { passed, message: message.to_owned(), seconds_ago: 3.2 }
+}
+
+#[test]
+fn a_pool_in_trouble_says_what_is_wrong() {
+    let ejected = WorkerStatus {
+        state: WorkerState::Ejected,
+        reason: Some("5 of 8 requests failed within 10s; back in 21s".to_owned()),
+        in_rotation: false,
+        requests_in_flight: 0,
+        reused_ratio: None,
+        ejections: 2,
+        last_check: Some(check(false, "no answer\nin 5s")),
+        ..fixed("127.0.0.1:8001")
+    };
+    let sound = WorkerStatus {
+        requests_in_flight: 100,
+        last_check: Some(check(true, "status 200")),
+        ..fixed("127.0.0.1:8000")
+    };
+    let mut status = status(vec![sound, ejected]);
+    let upstream = &mut status.upstreams[0];
+    upstream.queue.length = 3;
+    upstream.retries = BTreeMap::from([("connect".to_owned(), 4), ("stale".to_owned(), 1)]);
+    upstream.notes = vec!["app.internal:8000 does not resolve: no such name".to_owned()];
+    let expected = "\
+asgate 1.2.3 degraded: pid 99, up 59s
+127.0.0.1:80: 7 connections
+backend degraded: 2 requests in flight, 3 of 1000 waiting
+
+UPSTREAM  WORKER          STATE    IN FLIGHT
+backend   127.0.0.1:8000  ready    100/100
+backend   127.0.0.1:8001  ejected  0/100
+
+UPSTREAM  WORKER          ACTIVE  IDLE  CONNECTS  REUSED  EJECTIONS  LAST CHECK
+backend   127.0.0.1:8000  2       1     12        98.3%   -          passed 3s ago
+backend   127.0.0.1:8001  2       1     12        -       2          failed 3s ago
+
+backend: app.internal:8000 does not resolve: no such name
+retries of backend: 4 connect, 1 stale
+backend 127.0.0.1:8001 is ejected: 5 of 8 requests failed within 10s; back in 21s
+backend 127.0.0.1:8001: last check failed 3s ago: no answer\\nin 5s
+";
+    assert_eq!(render(&status), expected);
+}
+
+#[test]
+fn the_lines_fit_a_terminal_of_100_columns() {
+    let restarts = ["exit", "deaf", "hung", "restart", "max_requests"];
+    let busy = WorkerStatus {
+        state: WorkerState::Draining,
+        generation: 123,
+        pid: Some(4_194_304),
+        requests_in_flight: 1000,
+        slots: 1000,
+        connections: ConnectionCounts { idle: 1000, active: 1000 },
+        connects: 1_234_567,
+        reused_ratio: Some(1.0),
+        ejections: 1234,
+        last_check: Some(check(true, "status 200")),
+        memory_bytes: Some(1023 << 20),
+        uptime_seconds: Some(365.9 * 86_400.0),
+        restarts: restarts.map(|reason| (reason.to_owned(), 123)).into(),
+        ..worker("64")
+    };
+    let resolved = WorkerStatus {
+        last_check: Some(check(false, "no answer")),
+        ejections: 1234,
+        ..fixed("app.internal:8000@10.1.2.3")
+    };
+    for workers in [vec![busy, fixed("192.168.10.2:8000")], vec![resolved]] {
+        let mut status = status(workers);
+        status.upstreams[0].queue.length = 1000;
+        let text = render(&status);
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{}: {line}\n{text}", line.chars().count());
+        }
+    }
+}
+
+#[test]
+fn an_edge_of_an_earlier_version_has_no_slots_to_show() {
+    let text = render(&status(vec![WorkerStatus { slots: 0, ..fixed("w") }]));
+    let line = text.lines().find(|line| line.starts_with("backend   w")).unwrap_or_default();
+    assert_eq!(line.split_whitespace().last(), Some("2"), "{text}");
+}
+
+#[test]
+fn of_many_restarts_the_most_frequent_reason_is_told() {
+    let cases: [(&[(&str, u64)], &str); 4] = [
+        (&[], "0"),
+        (&[("exit", 3)], "3 exit"),
+        (&[("exit", 3), ("max_age", 7)], "7 max_age, 3 exit"),
+        (&[("deaf", 1), ("exit", 3), ("max_age", 7)], "7 max_age, 4 more"),
+    ];
+    for (counts, expected) in cases {
+        let counts = counts.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        assert_eq!(restarts(&counts), expected, "{counts:?}");
+    }
 }
 
 #[test]

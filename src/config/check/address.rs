@@ -1,14 +1,13 @@
-//! Addresses: `ip:port`, `[v6]:port`, `unix:/path`, and networks.
+//! Addresses: `ip:port`, `[v6]:port`, `name:port`, `unix:/path`, and networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use super::super::checked::Address;
-use super::super::pending;
+use super::super::checked::{Address, ServerAddress};
 use super::super::problem::quoted;
-use super::text::is_host_name;
+use super::text::is_dns_name;
 
 /// Whether the system and its runtime have Unix sockets.
 const HAS_UNIX_SOCKETS: bool = cfg!(unix);
@@ -16,42 +15,87 @@ const HAS_UNIX_SOCKETS: bool = cfg!(unix);
 /// Longest path that fits `sun_path` (unix(7): 108 bytes with the closing NUL).
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// What an address looks like.
-pub const ALLOWED: &str =
-    if HAS_UNIX_SOCKETS { "ip:port, [v6]:port or unix:/path" } else { "ip:port or [v6]:port" };
+/// What the address of a fixed worker looks like.
+pub const SERVER: &str = Use::Server.allowed();
 
-/// What is to be connected to, or listened on.
+/// The port of name servers (RFC 1035 §4.2).
+const DNS: u16 = 53;
+
+/// What an address is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// Port 0 lets the system choose.
     Listen,
     Connect,
+    /// To connect to a worker, of which the name may be given instead.
+    Server,
+}
+
+impl Use {
+    /// What an address looks like.
+    const fn allowed(self) -> &'static str {
+        match (self, HAS_UNIX_SOCKETS) {
+            (Self::Listen | Self::Connect, true) => "ip:port, [v6]:port or unix:/path",
+            (Self::Listen | Self::Connect, false) => "ip:port or [v6]:port",
+            (Self::Server, true) => "ip:port, [v6]:port, name:port or unix:/path",
+            (Self::Server, false) => "ip:port, [v6]:port or name:port",
+        }
+    }
 }
 
 /// An address, or what is wrong and what is allowed.
 pub fn parse(text: &str, base: &Path, used_to: Use) -> Result<Address, (String, String)> {
-    let wrong = |what: &str| (what.to_owned(), ALLOWED.to_owned());
+    let allowed = used_to.allowed();
     if let Some(path) = text.strip_prefix("unix:") {
-        return unix(path, base);
+        return unix(path, base, allowed);
     }
-    let address = match text.parse::<SocketAddr>() {
-        // An IPv4 client in IPv6 clothes would be compared with nothing else.
-        Ok(address) => SocketAddr::new(address.ip().to_canonical(), address.port()),
-        Err(_) if used_to == Use::Connect && is_name_and_port(text) => {
-            return Err((format!("host names are {}", pending::WHAT), ALLOWED.to_owned()));
-        }
-        Err(_) => return Err(wrong("is not an address")),
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        return Err(("is not an address".to_owned(), allowed.to_owned()));
     };
-    if used_to == Use::Connect {
-        if address.port() == 0 {
-            return Err(("has port 0".to_owned(), "a port from 1 to 65535".to_owned()));
-        }
-        if address.ip().is_unspecified() {
-            let allowed = "the address of one machine, such as 127.0.0.1".to_owned();
-            return Err(("is every address and none to connect to".to_owned(), allowed));
-        }
+    // An IPv4 client in IPv6 clothes would be compared with nothing else.
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+    match used_to {
+        Use::Listen => Ok(Address::Tcp(address)),
+        Use::Connect | Use::Server => one_machine(address).map(Address::Tcp),
     }
-    Ok(Address::Tcp(address))
+}
+
+/// The address of a fixed worker, or of several behind one name.
+pub fn server(text: &str, base: &Path) -> Result<ServerAddress, (String, String)> {
+    match name_and_port(text) {
+        Some((host, port)) => Ok(ServerAddress::Name { host: host.to_owned(), port: real(port)? }),
+        None => parse(text, base, Use::Server).map(ServerAddress::Known),
+    }
+}
+
+/// The address of a name server: that of the machine is enough.
+pub fn name_server(text: &str) -> Result<SocketAddr, (String, String)> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, DNS)),
+        Err(_) => text.parse(),
+    };
+    match address {
+        Ok(address) => one_machine(address),
+        Err(_) => Err(("is not an address".to_owned(), "ip, ip:port or [v6]:port".to_owned())),
+    }
+}
+
+/// Something that can be connected to.
+fn one_machine(address: SocketAddr) -> Result<SocketAddr, (String, String)> {
+    real(address.port())?;
+    if address.ip().is_unspecified() {
+        let allowed = "the address of one machine, such as 127.0.0.1".to_owned();
+        return Err(("is every address and none to connect to".to_owned(), allowed));
+    }
+    Ok(address)
+}
+
+/// A port that something can listen on.
+fn real(port: u16) -> Result<u16, (String, String)> {
+    match port {
+        0 => Err(("has port 0".to_owned(), "a port from 1 to 65535".to_owned())),
+        port => Ok(port),
+    }
 }
 
 impl Address {
@@ -115,13 +159,13 @@ fn covers(wide: IpAddr, narrow: IpAddr) -> bool {
     }
 }
 
-fn unix(path: &str, base: &Path) -> Result<Address, (String, String)> {
+fn unix(path: &str, base: &Path, forms: &str) -> Result<Address, (String, String)> {
     let wrong = |what: &str, allowed: &str| Err((what.to_owned(), allowed.to_owned()));
     if !HAS_UNIX_SOCKETS {
-        return wrong("is a Unix socket, which Windows does not have", ALLOWED);
+        return wrong("is a Unix socket, which Windows does not have", forms);
     }
     if path.is_empty() {
-        return wrong("has no path", ALLOWED);
+        return wrong("has no path", forms);
     }
     let path: PathBuf = base.join(path).components().collect();
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
@@ -131,11 +175,12 @@ fn unix(path: &str, base: &Path) -> Result<Address, (String, String)> {
     Ok(Address::Unix(path))
 }
 
-/// `name:port`, to tell a host name from a slip.
-fn is_name_and_port(text: &str) -> bool {
-    text.rsplit_once(':').is_some_and(|(host, port)| {
-        is_host_name(host)
-            && host.contains(|c: char| c.is_ascii_alphabetic())
-            && port.parse::<u16>().is_ok()
-    })
+/// `name:port`; `None` when it is something else, a mistyped IP address too.
+fn name_and_port(text: &str) -> Option<(&str, u16)> {
+    // `unix:80` is a socket.
+    let (host, port) = text.rsplit_once(':').filter(|(host, _)| *host != "unix")?;
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|_| is_number)?;
+    let name = host.strip_suffix('.').unwrap_or(host);
+    is_dns_name(name).then_some((host, port))
 }

@@ -63,6 +63,10 @@ impl Check<'_> {
                 self.report(place.key(name).problem("holds a NUL character", allowed));
                 fine = None;
             }
+            if let Some((what, allowed)) = model.asgi.as_ref().and_then(|_| limit(name, value)) {
+                self.report(place.key(name).problem(what, allowed));
+                fine = None;
+            }
         }
         fine
     }
@@ -80,9 +84,25 @@ fn complaint(argument: &Argument<'_>, times: &Times) -> Option<Complaint> {
     let (what, allowed) = match option {
         "--timeout-keep-alive" => keep_alive(value, times.idle),
         "--timeout-graceful-shutdown" => graceful_shutdown(value, times.stop),
+        uvicorn::LIMIT_CONCURRENCY => concurrency(value),
         _ => None,
     }?;
     Some((at, what, allowed))
+}
+
+/// Uvicorn's own refusals must not be what a request or a check meets.
+fn concurrency(value: &str) -> Option<(String, String)> {
+    let what = match value.parse::<u64>() {
+        _ if uvicorn::parse_limit(value).is_some() => return None,
+        Ok(_) => "leaves no connection for a request beside that of a check",
+        Err(_) => "is not a number of connections",
+    };
+    Some((what.to_owned(), format!("a whole number from {}", uvicorn::LEAST_CONCURRENCY)))
+}
+
+/// The same for its variable, which to click is none when it is empty.
+fn limit(name: &str, value: &str) -> Option<(String, String)> {
+    (uvicorn::is_limit(name) && !value.is_empty()).then(|| concurrency(value)).flatten()
 }
 
 /// The edge has to be the one to close a connection that is not used.

@@ -1,10 +1,10 @@
-//! Listeners, the admin address and trusted proxies.
+//! Listeners, the admin address, trusted proxies and name servers.
 
 use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::super::checked::{Address, Listener};
+use super::super::checked::{Address, Listener, Resolver};
 use super::super::model;
 use super::super::place::Place;
 use super::address::{self, Use};
@@ -90,6 +90,19 @@ impl Check<'_> {
             self.parsed(parsed, &place.item(index))
         });
         all(proxies.collect())
+    }
+
+    pub(super) fn resolver(
+        &mut self,
+        model: &model::Resolver,
+        place: &Place<'_>,
+    ) -> Option<Resolver> {
+        let place = place.key("servers");
+        let servers = model.servers.iter().enumerate().map(|(index, text)| {
+            let parsed = address::name_server(text);
+            self.parsed(parsed, &place.item(index))
+        });
+        Some(Resolver { servers: all(servers.collect())? })
     }
 
     /// An address, with its problem reported.

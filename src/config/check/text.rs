@@ -27,6 +27,22 @@ pub fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// A host name that cannot be taken for an IPv4 address, mistyped ones included: the last label is
+/// no number (WHATWG URL §3.5, "ends in a number").
+pub fn is_dns_name(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    is_host_name(text) && last.bytes().any(|byte| !byte.is_ascii_digit())
+}
+
+/// A token (RFC 9110 §5.6.2): names of headers and cookies.
+pub fn is_token(text: &str) -> bool {
+    let is_mark = |byte| b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || is_mark(b))
+}
+
+/// What a token looks like.
+pub const TOKEN: &str = "letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.6.2)";
+
 /// What an HTTP path can hold (RFC 3986 §3.3) and therefore match: no query, fragment or space.
 pub fn is_path(text: &str) -> bool {
     text.starts_with('/')

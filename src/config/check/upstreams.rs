@@ -1,27 +1,14 @@
-//! Upstreams: where their workers come from.
+//! Upstreams: their names, their workers, and everything else that they have.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
-use super::super::checked::{Connections, Server, Upstream, Workers};
+use super::super::checked::{Affinity, Ejection, Health, Upstream, UpstreamTls, Workers};
 use super::super::model;
 use super::super::place::Place;
 use super::super::problem::quoted;
-use super::address::{ALLOWED, Use};
+use super::pool::{Room, idle_timeout, queue};
 use super::text::is_identifier;
 use super::{Check, Names, all};
-
-/// Uvicorn closes an unused connection after 5 s, and other servers' defaults are near it: stay
-/// below.
-const IDLE_FIXED: Duration = Duration::from_secs(4);
-
-/// Supervised Uvicorn workers are started with a longer keep-alive than this.
-const IDLE_SUPERVISED: Duration = Duration::from_secs(60);
-
-/// A supervised worker's listener is there for asgate alone: its first request need not wait for a
-/// connection. What a fixed one makes of connections without a request is not known.
-const PREWARM_SUPERVISED: u32 = 1;
-const PREWARM_FIXED: u32 = 0;
 
 /// An upstream, its name, and where each stands.
 pub struct Named<'m> {
@@ -49,6 +36,14 @@ pub fn in_order<'m>(
     place.entries().filter_map(named).collect()
 }
 
+/// What an upstream may be without.
+struct Extras {
+    affinity: Option<Affinity>,
+    health: Option<Health>,
+    ejection: Option<Ejection>,
+    tls: Option<UpstreamTls>,
+}
+
 impl Check<'_> {
     pub(super) fn names<'m>(&self, upstreams: &[Named<'m>], root: &Place<'_>) -> Names<'m> {
         let list: Vec<&str> = upstreams.iter().map(|named| named.name).collect();
@@ -59,8 +54,13 @@ impl Check<'_> {
     }
 
     pub(super) fn upstreams(&mut self, upstreams: &[Named<'_>]) -> Option<Vec<Upstream>> {
-        let upstreams = upstreams.iter().map(|named| self.upstream(named));
-        all(upstreams.collect())
+        let affinities = upstreams.iter().filter_map(|named| {
+            let affinity = named.model.affinity.as_ref()?;
+            Some((named.name, affinity, named.place.key("affinity")))
+        });
+        self.no_shared_cookie(affinities);
+        let checked = upstreams.iter().map(|named| self.upstream(named)).collect();
+        all(checked)
     }
 
     fn upstream(&mut self, named: &Named<'_>) -> Option<Upstream> {
@@ -70,47 +70,48 @@ impl Check<'_> {
             let allowed = "1 to 64 letters, digits, - and _";
             self.report(place_of_name.problem_with("is not a name", quoted(name), allowed));
         }
-        let connections = self.connections(model, &place.key("connections"));
+        let room = Room::of(model);
+        let connections = self.connections(model, room, place);
         let workers = self.workers(model, place);
-        let health = match &model.health {
-            Some(health) => self.health(health, &place.key("health")).map(Some),
-            None => Some(None),
-        };
-        // One way so far; the next variant of the model has to be carried to `checked` here.
-        let model::Balance::RoundRobin = model.balance;
+        let balance = self.balance(model, place);
+        let extras = self.extras(model, place);
+        let slots = self.slots(model, room, place);
+        let retry = self.retry(&model.retry, &place.key("retry"));
+        let Extras { affinity, health, ejection, tls } = extras?;
         let upstream = Upstream {
             name: (*name).to_owned(),
             workers: workers?,
-            health: health?,
+            balance: balance?,
+            affinity,
+            health,
+            ejection,
             slow_start: model.slow_start.0.map(|span| span.0),
             connections: connections?,
+            slots,
+            max_connections: room.map(|room| room.connections),
+            queue: queue(&model.queue),
+            retry: retry?,
+            tls,
         };
         name_is_fine.then_some(upstream)
     }
 
-    fn connections(
-        &mut self,
-        upstream: &model::Upstream,
-        place: &Place<'_>,
-    ) -> Option<Connections> {
-        let model = &upstream.connections;
-        let default = match upstream.app {
-            Some(_) => PREWARM_SUPERVISED,
-            None => PREWARM_FIXED,
+    fn extras(&mut self, model: &model::Upstream, place: &Place<'_>) -> Option<Extras> {
+        let affinity = match &model.affinity {
+            Some(affinity) => self.affinity(affinity, &place.key("affinity")).map(Some),
+            None => Some(None),
         };
-        let prewarm = model.prewarm.unwrap_or(default.min(model.max_idle));
-        if prewarm > model.max_idle && !self.is_damaged(place) {
-            let allowed = format!("at most max_idle ({})", model.max_idle);
-            let what = "is more than is kept";
-            self.report(place.key("prewarm").problem(what, allowed));
-            return None;
-        }
-        let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
-        Some(Connections {
-            idle_timeout: idle_timeout(upstream),
-            max_idle: count(model.max_idle),
-            prewarm: count(prewarm),
-        })
+        let default = model::Passive::default();
+        let (health, passive) = match &model.health {
+            Some(health) => (self.health(health, &place.key("health")), &health.passive),
+            None => (Some(None), &default),
+        };
+        let ejection = self.ejection(passive, &place.key("health").key("passive"));
+        let tls = match &model.tls {
+            Some(tls) => self.tls(tls, model, place).map(Some),
+            None => Some(None),
+        };
+        Some(Extras { affinity: affinity?, health: health?, ejection: ejection?, tls: tls? })
     }
 
     /// Exactly one of `app` and `servers`.
@@ -139,32 +140,4 @@ impl Check<'_> {
             }
         }
     }
-
-    fn servers(&mut self, servers: &[model::Server], place: &Place<'_>) -> Option<Vec<Server>> {
-        self.not_empty(servers, place, "at least one server")?;
-        let mut seen = HashMap::new();
-        let mut checked = Vec::with_capacity(servers.len());
-        for (index, model) in servers.iter().enumerate() {
-            let place = place.item(index).key("address");
-            let address = model.address.as_deref();
-            let address = address.and_then(|text| self.address(text, &place, Use::Connect));
-            if let Some(address) = &address
-                && let Some(first) = seen.insert(address.clone(), index)
-            {
-                let what = format!("is the address of servers[{first}] again");
-                self.report(place.problem(what, format!("another {ALLOWED}; or a weight there")));
-            }
-            checked.push(address.map(|address| Server { address, weight: model.weight }));
-        }
-        all(checked)
-    }
-}
-
-/// How long an unused connection is kept.
-fn idle_timeout(upstream: &model::Upstream) -> Duration {
-    let default = match upstream.app {
-        Some(_) => IDLE_SUPERVISED,
-        None => IDLE_FIXED,
-    };
-    upstream.connections.idle_timeout.map_or(default, |span| span.0)
 }

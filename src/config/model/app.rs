@@ -25,7 +25,8 @@ pub struct App {
     /// `--fd`), more than one process (`--workers`, `--reload…`), encryption (`--ssl-…`), HTTP/2,
     /// ends that nobody planned (`--limit-max-requests…`: use `recycle.max_requests`) and
     /// `--root-path` (use `root_path`). `--timeout-keep-alive` must be longer than
-    /// `connections.idle_timeout`, `--timeout-graceful-shutdown` no longer than `stop_timeout`.
+    /// `connections.idle_timeout`, `--timeout-graceful-shutdown` no longer than `stop_timeout`,
+    /// `--limit-concurrency` at least 3 (see `max_requests_per_worker`).
     /// The same holds for variables called `UVICORN_…` in `env`; inherited ones that would break
     /// the worker are taken out of its environment.
     ///

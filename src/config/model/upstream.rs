@@ -1,6 +1,7 @@
-//! `upstreams`: pools of workers and how to reach them.
+//! `upstreams`: pools of workers, how to reach them and how one is chosen.
 
-use std::num::NonZeroU16;
+use std::fmt;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::units::{OrOff, Span};
 use super::app::App;
 use super::health::Health;
+use super::pool::{Connections, Queue, Retry};
 use super::seconds;
 
 /// A named pool of workers that serve the same app: either `app` (asgate starts them) or `servers`
@@ -21,10 +23,29 @@ pub struct Upstream {
     /// Workers that something else started; at least one.
     pub servers: Option<Vec<Server>>,
 
-    /// How a worker is chosen for a request: `round_robin` takes them in turn, by weight.
+    /// How a worker is chosen for a request; weights count in each case.
+    ///
+    /// - `least_requests`: the one with the fewest requests in flight; among equals, in turn.
+    /// - `round_robin`: in turn, however busy they are.
+    /// - `random`: the less busy of two that are drawn. For several asgates before the same workers,
+    ///   which would otherwise all choose the same one.
+    /// - `latency`: of two that are drawn, the one with the shorter time to the first byte, times
+    ///   its requests in flight (peak EWMA). A worker that fails fast looks good to it.
+    /// - `hash`: always the same for the same `hash_on`, unless that worker is busier than the
+    ///   others by a quarter. When a worker comes or goes, only its share moves.
     pub balance: Balance,
 
-    /// Checks of the workers by request.
+    /// What `balance: hash` tells requests apart by: `client_ip`, `path` (without the query),
+    /// `header:NAME`, `cookie:NAME` or `query:NAME`. Required with `balance: hash`, refused with any
+    /// other. Requests that have no such thing are balanced as with `least_requests`.
+    #[schemars(extend("examples" = ["client_ip"]))]
+    pub hash_on: Option<String>,
+
+    /// A cookie that sends a client to the worker that it had before: `affinity: {}` for the
+    /// defaults. Without this section there is none.
+    pub affinity: Option<Affinity>,
+
+    /// How asgate tells whether a worker is well.
     pub health: Option<Health>,
 
     /// A worker that joins others gets a share of the requests that grows to its full one during
@@ -34,6 +55,23 @@ pub struct Upstream {
 
     /// When a connection to a worker is used again.
     pub connections: Connections,
+
+    /// Requests in flight on one worker, at most; one more waits in `queue`. Checks do not count.
+    ///
+    /// For supervised Uvicorn workers with `--limit-concurrency N` in `args` (or
+    /// `UVICORN_LIMIT_CONCURRENCY` in `env`) it is N − 2 at most, because Uvicorn refuses from the
+    /// N-th open connection on, unused ones included, and one is kept free for checks.
+    pub max_requests_per_worker: NonZeroU32,
+
+    /// What happens to requests that every worker is too busy for.
+    pub queue: Queue,
+
+    /// When a request that failed is sent again.
+    pub retry: Retry,
+
+    /// TLS to the workers, for `servers`: `tls: {}` for certificates that the system trusts. Without
+    /// this section asgate speaks plain HTTP to them.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Upstream {
@@ -42,9 +80,15 @@ impl Default for Upstream {
             app: None,
             servers: None,
             balance: Balance::default(),
+            hash_on: None,
+            affinity: None,
             health: None,
             slow_start: OrOff(Some(seconds(10))),
             connections: Connections::default(),
+            max_requests_per_worker: NonZeroU32::MIN.saturating_add(99),
+            queue: Queue::default(),
+            retry: Retry::default(),
+            tls: None,
         }
     }
 }
@@ -53,7 +97,12 @@ impl Default for Upstream {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// `ip:port`, `[v6]:port`, or `unix:/path`. Host names are not implemented yet.
+    /// `ip:port`, `[v6]:port`, `name:port`, or `unix:/path`.
+    ///
+    /// A name is asked for again when its answer has expired (see `resolver`); each of its addresses
+    /// is a worker of its own with this weight. A name that stops resolving keeps its last addresses.
+    /// Write `127.0.0.1` rather than `localhost`, which may mean `::1` first, where no worker
+    /// listens.
     #[schemars(extend("x-required" = true, "examples" = ["127.0.0.1:8001"]))]
     pub address: Option<String>,
 
@@ -68,35 +117,72 @@ impl Default for Server {
 }
 
 /// How a worker is chosen for a request.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Balance {
     #[default]
+    LeastRequests,
     RoundRobin,
+    Random,
+    Latency,
+    Hash,
 }
 
-/// Reuse of connections to workers.
+/// A cookie that names a worker. It goes before `balance` while that worker can take requests; else
+/// another worker is chosen, and named from then on. The name holds for whoever replaces the worker.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Connections {
-    /// How long an unused connection is kept. Default: `4s` for `servers`, `60s` for `app`.
-    ///
-    /// Must stay below the worker's own keep-alive timeout (Uvicorn's default is 5 seconds), or
-    /// requests are sent into connections that the worker is just closing. Supervised Uvicorn
-    /// workers are started with one that is 15 seconds longer (75 seconds at least); for `servers`
-    /// and `command` it is yours to compare.
-    pub idle_timeout: Option<Span>,
+pub struct Affinity {
+    /// Name of the cookie: letters, digits and ``!#$%&'*+-.^_`|~``. Each upstream needs its own, or
+    /// they would overwrite each other's.
+    pub cookie: String,
 
-    /// Unused connections kept for each worker; 0 opens a connection for each request.
-    pub max_idle: u32,
-
-    /// Connections opened to a worker as soon as it joins, so that its first requests do not wait
-    /// for one; at most `max_idle`. Default: 1 for `app`, 0 for `servers`.
-    pub prewarm: Option<u32>,
+    /// What the cookie is signed with, so that clients cannot choose their worker; at least 16
+    /// bytes. Default: random at each start, so that cookies of an earlier run are forgotten. Give
+    /// one where several asgates share the workers. Take it from the environment
+    /// (`"${AFFINITY_SECRET}"`); it is never logged and never shown in messages.
+    #[schemars(extend("x-secret" = true))]
+    pub secret: Option<SecretText>,
 }
 
-impl Default for Connections {
+impl Default for Affinity {
     fn default() -> Self {
-        Self { idle_timeout: None, max_idle: 64, prewarm: None }
+        Self { cookie: "asgate_affinity".to_owned(), secret: None }
+    }
+}
+
+/// A text that is not for logs.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct SecretText(pub String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// TLS to the workers of an upstream with `servers`; not for those on Unix sockets.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// The name that is asked for (SNI) and that the certificate has to be for: a DNS name or an IP
+    /// address. Default: the host in the server's `address`.
+    #[schemars(extend("examples" = ["app.internal"]))]
+    pub sni: Option<String>,
+
+    /// File of CA certificates in PEM that are trusted, instead of those that the system trusts.
+    #[schemars(extend("examples" = ["ca.pem"]))]
+    pub ca: Option<String>,
+
+    /// Whether the certificate is looked at. With `false` anyone in between can read and change
+    /// everything: better name the worker's own certificate as `ca`.
+    pub verify: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self { sni: None, ca: None, verify: true }
     }
 }

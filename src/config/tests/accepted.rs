@@ -7,16 +7,16 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::super::{
-    AccessLog, Action, Address, App, Config, Connections, Expect, Health, HostPattern, Limits,
-    PathPattern, RapidFail, Recycle, Restart, Start, Timeouts, Transport, Workers, load,
+    AccessLog, Action, Address, App, Config, Expect, Health, HostPattern, Limits, PathPattern,
+    RapidFail, Recycle, Resolver, Restart, Start, Timeouts, Transport, Workers, load,
 };
 use super::{VALID, read, said, with};
 
-fn valid(text: &str) -> Config {
+pub(super) fn valid(text: &str) -> Config {
     read(text).unwrap_or_else(|problems| panic!("a valid file, not\n{problems}"))
 }
 
-fn tcp(address: &str) -> Address {
+pub(super) fn tcp(address: &str) -> Address {
     Address::Tcp(address.parse().expect("an address"))
 }
 
@@ -27,7 +27,7 @@ fn app_of(config: &Config) -> &App {
     }
 }
 
-fn number(number: u32) -> NonZeroU32 {
+pub(super) fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
 }
 
@@ -41,6 +41,7 @@ fn every_key_has_its_documented_default() {
     assert_eq!(listener.header_timeout, Duration::from_secs(10), "header_timeout");
     assert_eq!(listener.idle_timeout, Duration::from_secs(60), "idle_timeout");
     assert_eq!(config.trusted_proxies, [], "trusted_proxies");
+    assert_eq!(config.resolver, Resolver::default(), "resolver: the system's");
     assert_eq!(config.shutdown_timeout, Duration::from_secs(30), "shutdown_timeout");
     assert_eq!(config.admin, None, "admin");
     assert_eq!(config.logging.level, LevelFilter::Info, "logging.level");
@@ -64,17 +65,6 @@ fn every_key_has_its_documented_default() {
     assert_eq!(app.restart, Restart { backoff, max_backoff, rapid_fail }, "restart");
     let new = App::new(app.start.clone(), app.directory.clone());
     assert_eq!(format!("{new:?}"), format!("{app:?}"), "App::new has the same defaults");
-
-    for upstream in &config.upstreams {
-        assert_eq!(upstream.health, None, "health");
-        assert_eq!(upstream.slow_start, Some(Duration::from_secs(10)), "slow_start");
-    }
-    let connections: Vec<_> = config.upstreams.iter().map(|u| u.connections.clone()).collect();
-    let idle = |seconds, prewarm| {
-        let idle_timeout = Duration::from_secs(seconds);
-        Connections { idle_timeout, max_idle: 64, prewarm }
-    };
-    assert_eq!(connections, [idle(60, 1), idle(4, 0)], "connections: supervised, fixed");
 
     let route = config.routes.first().expect("a route");
     assert_eq!(route.name, "route-1", "name");
@@ -155,32 +145,9 @@ fn keys_of_the_life_of_workers_are_carried_over() {
     };
     assert_eq!(upstream.health, Some(health), "health");
     assert_eq!(upstream.slow_start, None, "slow_start");
-    let connections = Connections { idle_timeout: seconds(120), max_idle: 3, prewarm: 3 };
-    assert_eq!(upstream.connections, connections, "connections");
-}
-
-#[test]
-fn health_has_defaults_of_its_own() {
-    let config =
-        valid(&with("      asgi: main:app\n", "      asgi: main:app\n    health: { path: /up }\n"));
-    let health = Health {
-        path: "/up".to_owned(),
-        interval: Duration::from_secs(5),
-        timeout: Duration::from_secs(5),
-        healthy_after: number(2),
-        unhealthy_after: number(3),
-        expect: Expect { status: vec![200..=399], body_contains: None },
-    };
-    let upstream = config.upstreams.first().expect("an upstream");
-    assert_eq!(upstream.health, Some(health), "health");
-}
-
-#[test]
-fn nothing_is_opened_ahead_where_nothing_is_kept() {
-    let app = "      asgi: main:app\n    connections: { max_idle: 0 }\n";
-    let config = valid(&with("      asgi: main:app\n", app));
-    let prewarm = config.upstreams.first().map(|upstream| upstream.connections.prewarm);
-    assert_eq!(prewarm, Some(0), "the default follows max_idle");
+    let connections = &upstream.connections;
+    assert_eq!(connections.idle_timeout, seconds(120), "idle_timeout");
+    assert_eq!((connections.max_idle, connections.prewarm), (3, 3), "max_idle, prewarm");
 }
 
 #[test]
@@ -272,14 +239,14 @@ asgate.yaml:4:5: listeners[1].adress: unknown key (got "adress", allowed address
 asgate.yaml:5:14: listeners[2].address: overlaps listeners[0].address at 2:14 (got "0.0.0.0:80", allowed an address that nothing else listens on)
 asgate.yaml:6:19: listeners[2].idle_timeout: needs a unit (got 60, allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)
 asgate.yaml:9:14: upstreams.backend.servers: is empty (got an empty list, allowed at least one server)
-asgate.yaml:10:14: upstreams.backend.balance: is not a known value (got "sticky", allowed round_robin)
+asgate.yaml:10:14: upstreams.backend.balance: is not a known value (got "sticky", allowed least_requests, round_robin, random, latency or hash)
 asgate.yaml:13:20: routes[0].match.path: is not a path (got "api", allowed a path that starts with / and has no ?, #, space or letter beyond ASCII (percent-encode those), =path or ~regex)
 asgate.yaml:14:15: routes[0].upstream: is not the name of an upstream (got "backnd", allowed backend; did you mean "backend"?)
 asgate.yaml:15:17: routes[0].timeouts.totl: unknown key (got "totl", allowed connect, first_byte, idle, total, websocket_idle, request_body or client_write; did you mean "total"?)
 asgate.yaml:16:11: routes[1].name: is the name of routes[0] too (got "api", allowed a name of its own)
 asgate.yaml:17:24: routes[1].respond.status: is out of range (got 99, allowed a whole number from 200 to 599)
 asgate.yaml:18:19: shutdown_timeout: is not a number and a unit (got "1d", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)
-asgate.yaml:19:1: colour: unknown key (got "colour", allowed listeners, trusted_proxies, upstreams, routes, shutdown_timeout, admin or logging)"#;
+asgate.yaml:19:1: colour: unknown key (got "colour", allowed listeners, trusted_proxies, upstreams, resolver, routes, shutdown_timeout, admin or logging)"#;
     assert_eq!(said(text), expected, "everything, in the order of the file");
 }
 
@@ -303,8 +270,9 @@ fn the_examples_are_valid() {
         .collect();
     assert!(files.len() >= 3, "there are examples: {files:?}");
     for file in files {
-        if let Err(error) = load(&file) {
-            panic!("an example is not valid:\n{error}");
+        match load(&file) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+            Err(error) => panic!("an example is not valid:\n{error}"),
         }
     }
 }

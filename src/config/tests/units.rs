@@ -1,8 +1,8 @@
-//! Durations and sizes: what is read, what is refused, how they are written.
+//! Durations, sizes and percentages: what is read, what is refused, how they are written.
 
 use std::time::Duration;
 
-use super::super::units::{OrOff, Size, Span, UnitError};
+use super::super::units::{OrOff, Percent, Size, Span, UnitError};
 
 #[test]
 fn durations_need_a_unit_and_fit_a_year() {
@@ -61,6 +61,31 @@ fn sizes_need_a_unit() {
     for (text, expected) in cases {
         assert_eq!(text.parse::<Size>(), expected.map(Size), "{text:?} as a size");
     }
+}
+
+#[test]
+fn percentages_need_their_sign_and_end_at_the_whole() {
+    let cases = [
+        ("0%", Ok(0)),
+        ("20%", Ok(20)),
+        ("020%", Ok(20)),
+        ("100%", Ok(100)),
+        ("101%", Err(UnitError::TooLarge)),
+        ("356%", Err(UnitError::TooLarge)),
+        ("18446744073709551616%", Err(UnitError::TooLarge)),
+        ("20", Err(UnitError::NoUnit)),
+        ("-1%", Err(UnitError::Malformed)),
+        ("0.5%", Err(UnitError::Malformed)),
+        ("20 %", Err(UnitError::Malformed)),
+        ("%", Err(UnitError::Malformed)),
+        ("off", Err(UnitError::Malformed)),
+    ];
+    for (text, expected) in cases {
+        let read = text.parse::<Percent>().map(Percent::get);
+        assert_eq!(read, expected, "{text:?} as a percentage");
+    }
+    assert_eq!(Percent::saturating(20).to_string(), "20%", "written again");
+    assert_eq!(Percent::saturating(200).get(), 100, "no more than the whole");
 }
 
 #[test]

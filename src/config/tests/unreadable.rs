@@ -46,7 +46,7 @@ fn relative_paths_start_from_the_directory_of_the_file() {
         written(VALID.replace("main:app\n", "main:app\n      directory: sub\n").as_bytes());
     assert!(load(&file).is_err(), "there is no such directory yet");
     fs::create_dir(directory.path().join("sub")).expect("a directory");
-    let config = load(&file).expect("a valid file");
+    let config = load(&file).expect("a valid file").config;
     let workers = config.upstreams.into_iter().next().map(|upstream| upstream.workers);
     match workers {
         Some(super::super::Workers::Supervised(app)) => {

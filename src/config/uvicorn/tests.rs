@@ -93,3 +93,31 @@ fn variables_follow_the_options() {
     }
     assert_eq!(refused_variable("uvicorn_port").is_some(), cfg!(windows), "letter case");
 }
+
+#[test]
+fn limits_leave_room_for_a_request_and_a_check() {
+    let cases = [
+        ("3", Some(3)),
+        ("1000", Some(1000)),
+        ("2", None),
+        ("0", None),
+        ("", None),
+        ("+3", None),
+        ("-3", None),
+        ("3.0", None),
+        ("4294967296", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse_limit(text).map(NonZeroU32::get), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_limit_is_the_option_before_the_variable() {
+    let env = |value: &str| BTreeMap::from([("UVICORN_LIMIT_CONCURRENCY".into(), value.into())]);
+    let option = words(&["--limit-concurrency", "5"]);
+    assert_eq!(limit_concurrency(&option, &env("6")), Some("5"), "both");
+    assert_eq!(limit_concurrency(&[], &env("6")), Some("6"), "the variable");
+    assert_eq!(limit_concurrency(&[], &env("")), None, "an empty one is none");
+    assert_eq!(limit_concurrency(&[], &BTreeMap::new()), None, "neither");
+}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::super::place::join;
-use super::super::problem::{Position, Problem, quoted};
+use super::super::problem::{Position, Problem, Severity, quoted};
 use super::expand::expand;
 use super::lines::{end_of, line_lengths};
 use super::{Entry, Env, FILE, Kind, Node, Scalar};
@@ -150,6 +150,7 @@ impl<'a> Reader<'a> {
         }
         let path = join(&self.path(), &key);
         self.problems.push(Problem {
+            severity: Severity::Error,
             position: at,
             path,
             what: "is there twice".to_owned(),
@@ -197,6 +198,7 @@ impl<'a> Reader<'a> {
 
     fn problem(&self, position: Position, what: &str, got: &str, allowed: &str) -> Problem {
         Problem {
+            severity: Severity::Error,
             position,
             path: self.path(),
             what: what.to_owned(),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::supervisor::{StartCause, State};
+use crate::upstream::Wish;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
@@ -79,12 +80,15 @@ async fn a_drained_worker_stays_drained_in_its_next_generation() {
     assert!(again.to_string().contains("out of rotation already"), "{again}");
     send_signal(first.pid, libc::SIGKILL);
     running.next_ready().await;
-    assert!(running.pool.acquire(&[]).is_none(), "a new process changes nothing about that");
+    assert!(
+        running.pool.acquire(&Wish::default()).is_err(),
+        "a new process changes nothing about that"
+    );
     assert_eq!(crew.status().workers[0].current.as_ref().expect("it runs").state, State::Drained);
     crew.restart(None).await.expect("a roll takes it along");
-    assert!(running.pool.acquire(&[]).is_none(), "nor does a roll");
+    assert!(running.pool.acquire(&Wish::default()).is_err(), "nor does a roll");
     crew.enable("1").await.expect("it was drained");
-    assert!(running.pool.acquire(&[]).is_some(), "an operator does");
+    assert!(running.pool.acquire(&Wish::default()).is_ok(), "an operator does");
     running.stop().await;
 }
 

@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn hypercorn_and_granian_are_workers_like_any_other() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/conf/other-servers.yaml");
-    let config = config::load(Path::new(file)).expect("a valid example");
+    let config = config::load(Path::new(file)).expect("a valid example").config;
     let programs = interpreter().parent().expect("a directory").to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)));

@@ -1,4 +1,5 @@
-//! The metric families: names, help texts, labels. The one place where they are written down.
+//! The metric families: names, help texts, labels. Here and in the two modules below is the one place where they are
+//! written down.
 
 use std::collections::HashMap;
 
@@ -6,6 +7,12 @@ use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
 };
+
+mod upstream;
+mod worker;
+
+pub(super) use upstream::UpstreamFamilies;
+pub(super) use worker::WorkerFamilies;
 
 /// Upper bounds in seconds: from a small answer to a report that takes ten minutes.
 const DURATION_BUCKETS: [f64; 16] = [
@@ -15,91 +22,70 @@ const DURATION_BUCKETS: [f64; 16] = [
 pub(super) struct Families {
     pub requests: IntCounterVec,
     pub request_duration: HistogramVec,
-    pub requests_in_flight: IntGaugeVec,
-    pub upstream_connections: IntGaugeVec,
-    pub upstream_connects: IntCounterVec,
-    pub retries: IntCounterVec,
-    pub worker_up: IntGaugeVec,
-    pub worker_restarts: IntCounterVec,
     pub terminations: IntCounterVec,
     pub listener_connections: IntGaugeVec,
     pub log_lines_dropped: IntCounter,
+    pub upstream: UpstreamFamilies,
+    pub worker: WorkerFamilies,
 }
 
 impl Families {
     pub fn register(registry: &Registry) -> Result<Self> {
-        let counters = |name, help, labels: &[&str]| {
-            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-        };
-        let gauges = |name, help, labels: &[&str]| {
-            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-        };
-        let duration = HistogramOpts::new(
-            "asgate_request_duration_seconds",
-            "From the first byte of a request to the last byte of its response.",
-        );
-        let duration = duration.buckets(DURATION_BUCKETS.to_vec());
+        let register = Registrar(registry);
         Ok(Self {
-            requests: counters(
+            requests: register.counters(
                 "asgate_requests_total",
                 "Finished requests, refused ones included.",
                 &["route", "method", "code"],
             )?,
-            request_duration: register(registry, HistogramVec::new(duration, &["route"])?)?,
-            requests_in_flight: gauges(
-                "asgate_requests_in_flight",
-                "Requests that an upstream is working on.",
-                &["upstream"],
+            request_duration: register.histograms(
+                HistogramOpts::new(
+                    "asgate_request_duration_seconds",
+                    "From the first byte of a request to the last byte of its response.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
+                &["route"],
             )?,
-            upstream_connections: gauges(
-                "asgate_upstream_connections",
-                "Open connections to a worker, idle ones being kept for reuse.",
-                &["upstream", "worker", "state"],
-            )?,
-            upstream_connects: counters(
-                "asgate_upstream_connects_total",
-                "Attempts to connect to a worker.",
-                &["upstream", "worker", "result"],
-            )?,
-            retries: counters(
-                "asgate_retries_total",
-                "Requests sent again, to the same or another worker.",
-                &["upstream", "reason"],
-            )?,
-            worker_up: gauges(
-                "asgate_worker_up",
-                "1 while a worker takes requests, else 0.",
-                &["upstream", "worker"],
-            )?,
-            worker_restarts: counters(
-                "asgate_worker_restarts_total",
-                "Worker processes started in place of one before.",
-                &["upstream", "reason"],
-            )?,
-            terminations: counters(
+            terminations: register.counters(
                 "asgate_terminations_total",
                 "Finished requests by the way they ended, as edge.termination in the access log.",
                 &["reason"],
             )?,
-            listener_connections: gauges(
+            listener_connections: register.gauges(
                 "asgate_listener_connections",
                 "Open client connections.",
                 &["listener"],
             )?,
-            log_lines_dropped: register(
-                registry,
-                IntCounter::new(
-                    "asgate_log_lines_dropped_total",
-                    "Log lines lost because their output could not take them.",
-                )?,
-            )?,
+            log_lines_dropped: register.family(IntCounter::new(
+                "asgate_log_lines_dropped_total",
+                "Log lines lost because their output could not take them.",
+            )?)?,
+            upstream: UpstreamFamilies::register(&register)?,
+            worker: WorkerFamilies::register(&register)?,
         })
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, family: C) -> Result<C> {
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
+/// Makes families and registers them.
+struct Registrar<'a>(&'a Registry);
+
+impl Registrar<'_> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.family(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.family(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histograms(&self, what: HistogramOpts, labels: &[&str]) -> Result<HistogramVec> {
+        self.family(HistogramVec::new(what, labels)?)
+    }
+
+    fn family<C: Collector + Clone + 'static>(&self, family: C) -> Result<C> {
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
 }
 
 /// Removes every series of `family` that has all of `labels`.

@@ -26,4 +26,9 @@ impl<K: Copy + PartialEq, const N: usize> Slots<K, N> {
         }
         resolve().inc();
     }
+
+    /// The keys that have a slot, with what their counters stand at. Those of later keys are left out.
+    pub fn counts(&self) -> impl Iterator<Item = (K, u64)> {
+        self.0.iter().filter_map(OnceLock::get).map(|(key, counter)| (*key, counter.get()))
+    }
 }

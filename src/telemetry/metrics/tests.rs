@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::*;
 
+mod pool;
+
 fn metrics() -> Metrics {
     Metrics::new().expect("the families are well formed")
 }

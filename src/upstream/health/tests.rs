@@ -1,4 +1,4 @@
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::NonZeroU32;
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -7,9 +7,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::*;
-use crate::config::{Address, Connections};
-use crate::telemetry::Metrics;
-use crate::upstream::Identity;
+use crate::config::Address;
+use crate::upstream::fixtures;
 
 fn health() -> Health {
     let times = |count| NonZeroU32::new(count).expect("not zero");
@@ -43,17 +42,18 @@ fn it_takes_some_in_a_row_to_change_sides() {
     let settings = health();
     let mut streak = Streak::default();
     let outcomes = [false, false, true, false, false, false, true, false, true, true];
-    let turned: Vec<_> = outcomes.into_iter().map(|ok| streak.note(ok, &settings)).collect();
-    let expected = [false, false, false, false, false, true, false, false, false, true];
-    assert_eq!(turned, expected, "three failures, or two successes");
+    let failing = outcomes.map(|ok| {
+        streak.note(ok, &settings);
+        streak.is_failing()
+    });
+    let expected = [false, false, false, false, false, true, true, true, true, false];
+    assert_eq!(failing, expected, "after three failures, until two successes");
 }
 
 fn worker_at(listener: &TcpListener) -> Arc<Worker> {
     let address = Address::Tcp(listener.local_addr().expect("its address"));
-    let policy = Connections { idle_timeout: Duration::from_secs(60), max_idle: 8, prewarm: 0 };
-    let metrics = Metrics::new().expect("metrics").worker("u", "1");
-    let identity = Identity { name: "1".into(), generation: 1, pid: None };
-    Arc::new(Worker::new(identity, address, NonZeroU16::MIN, policy, metrics))
+    let upstream = fixtures::upstream(&fixtures::settings());
+    Arc::new(fixtures::worker(&upstream, "1", 1, address))
 }
 
 /// A server that says what it is told to, one answer for each request, on any number of connections.
@@ -126,7 +126,7 @@ async fn a_late_answer_is_no_success_and_only_lets_the_next_question_be_asked() 
     tokio::spawn(serve_with_leave(listener, Arc::clone(&permits), asks));
     let patient = health();
     let hasty = Health { timeout: Duration::from_millis(20), ..health() };
-    let mut checks = Checks { probe: probe(&hasty), asked: 0, late: None };
+    let mut checks = Checks::new(&hasty).kept;
 
     for check in 1..=3 {
         let outcome = checks.check(&worker, &hasty).await;

@@ -1,22 +1,16 @@
-use std::num::NonZeroU16;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::config::{Address, Connections};
-use crate::telemetry::Metrics;
-use crate::upstream::Identity;
+use crate::config::Address;
+use crate::upstream::fixtures;
 
 /// A worker at a listener that the test plays.
 async fn worker() -> (Arc<Worker>, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = Address::Tcp(listener.local_addr().expect("its address"));
-    let policy = Connections { idle_timeout: Duration::from_secs(60), max_idle: 8, prewarm: 0 };
-    let metrics = Metrics::new().expect("metrics").worker("u", "1");
-    let identity = Identity { name: "1".into(), generation: 1, pid: None };
-    let worker = Worker::new(identity, address, NonZeroU16::MIN, policy, metrics);
-    (Arc::new(worker), listener)
+    let upstream = fixtures::upstream(&fixtures::settings());
+    (Arc::new(fixtures::worker(&upstream, "1", 1, address)), listener)
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {

@@ -1,6 +1,6 @@
-//! Mistakes in the keys of the life of workers: arguments, warm-up, replacement, checks.
+//! Mistakes in the keys of the life of workers: arguments, warm-up, replacement.
 
-use super::{APP, BACKEND, check};
+use super::{APP, check};
 
 /// `keys` of the app beside `asgi`, on line 7, and what is said about them.
 fn check_app(cases: &[(&str, &str)]) {
@@ -176,69 +176,6 @@ fn recycle_and_restart() {
         (
             "restart: { rapid_fail: { failures: 0 } }",
             "asgate.yaml:7:42: upstreams.app.app.restart.rapid_fail.failures: is out of range (got 0, allowed a whole number from 1 to 4294967295)",
-        ),
-    ]);
-}
-
-/// Keys of an upstream with servers, on line 9, and what is said about them.
-fn check_upstream(cases: &[(&str, &str)]) {
-    let cases: Vec<(String, &str)> = cases
-        .iter()
-        .map(|(keys, said)| {
-            (format!("    servers: [{{ address: 127.0.0.1:1 }}]\n    {keys}\n"), *said)
-        })
-        .collect();
-    let cases: Vec<(&str, &str)> = cases.iter().map(|(new, said)| (new.as_str(), *said)).collect();
-    check(BACKEND, &cases);
-}
-
-#[test]
-fn health_and_connections() {
-    check_upstream(&[
-        ("health: { path: /, expect: { status: [200, 300-399] } }", ""),
-        (
-            "health: {}",
-            "asgate.yaml:9:13: upstreams.backend.health.path: is missing (got nothing, allowed text such as \"/healthz\")",
-        ),
-        (
-            "health: { path: healthz }",
-            "asgate.yaml:9:21: upstreams.backend.health.path: is not a path (got \"healthz\", allowed a path that starts with /, with a query if need be, and has no #, space or letter beyond ASCII (percent-encode those))",
-        ),
-        (
-            "health: { path: /, passive: {} }",
-            "asgate.yaml:9:24: upstreams.backend.health.passive: not implemented yet (got \"passive\", allowed no such key until then)",
-        ),
-        (
-            "health: { path: /, unhealthy_after: 0 }",
-            "asgate.yaml:9:41: upstreams.backend.health.unhealthy_after: is out of range (got 0, allowed a whole number from 1 to 4294967295)",
-        ),
-        (
-            "health: { path: /, expect: { status: [] } }",
-            "asgate.yaml:9:42: upstreams.backend.health.expect.status: is empty (got an empty list, allowed at least one, or no such key for 200-399)",
-        ),
-        (
-            "health: { path: /, expect: { status: [2xx] } }",
-            "asgate.yaml:9:43: upstreams.backend.health.expect.status[0]: is not a status or a range of them (got \"2xx\", allowed a status such as 200, or a range such as 200-399, from 200 to 599)",
-        ),
-        (
-            "health: { path: /, expect: { status: [100, 299-200] } }",
-            "asgate.yaml:9:43: upstreams.backend.health.expect.status[0]: is not a final status (got 100, allowed a status such as 200, or a range such as 200-399, from 200 to 599)\nasgate.yaml:9:48: upstreams.backend.health.expect.status[1]: ends before it begins (got \"299-200\", allowed a status such as 200, or a range such as 200-399, from 200 to 599)",
-        ),
-        (
-            "health: { path: /, expect: { body_contains: \"\" } }",
-            "asgate.yaml:9:49: upstreams.backend.health.expect.body_contains: is in every body (got \"\", allowed text, or no such key for any body)",
-        ),
-        (
-            "connections: { max_idle: 2, prewarm: 3 }",
-            "asgate.yaml:9:42: upstreams.backend.connections.prewarm: is more than is kept (got 3, allowed at most max_idle (2))",
-        ),
-        (
-            "connections: { max_idle: few, prewarm: 100 }",
-            "asgate.yaml:9:30: upstreams.backend.connections.max_idle: has the wrong type (got \"few\", allowed a whole number from 0 to 4294967295)",
-        ),
-        (
-            "slow_start: 10",
-            "asgate.yaml:9:17: upstreams.backend.slow_start: needs a unit (got 10, allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h or off)",
         ),
     ]);
 }

@@ -1,0 +1,79 @@
+//! Workers that something else started: put into their upstream, checked, and followed when their name moves.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+
+use crate::config::{Address, Health};
+use crate::supervisor::watch_listener;
+use crate::telemetry::Telemetry;
+use crate::upstream::names::{self, Roster};
+use crate::upstream::{Identity, Location, Upstream, Worker, health};
+
+/// The workers of one `servers` entry.
+pub(super) struct Fixed {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) weight: NonZeroU16,
+    pub(super) health: Option<Health>,
+    pub(super) telemetry: Arc<Telemetry>,
+    /// The host name that was written, if one was.
+    pub(super) host: Option<Arc<str>>,
+    /// What looks after each of them; ended when dropped.
+    pub(super) watches: Mutex<HashMap<Arc<str>, JoinSet<()>>>,
+}
+
+impl Fixed {
+    /// Puts the worker at `address` into rotation.
+    pub(super) fn join(&self, address: Address) {
+        let name = self.name(&address);
+        let metrics = self.telemetry.metrics().worker(self.upstream.name(), &name);
+        let identity = Identity { name: Arc::clone(&name), generation: 0, pid: None };
+        let location = Location { address, host: self.host.clone() };
+        let terms = self.upstream.terms();
+        let worker = Arc::new(Worker::new(identity, location, self.weight, terms, metrics));
+        self.upstream.join(Arc::clone(&worker));
+        let mut watches = JoinSet::new();
+        watches.spawn(Arc::clone(&worker).prewarm());
+        watches.spawn(watch_listener(Arc::clone(self.upstream.name()), Arc::clone(&worker)));
+        if let Some(health) = self.health.clone() {
+            watches.spawn(check(Arc::clone(self.upstream.name()), worker, health));
+        }
+        self.watches.lock().insert(name, watches);
+    }
+
+    fn name(&self, address: &Address) -> Arc<str> {
+        match (&self.host, address) {
+            (Some(host), Address::Tcp(address)) => names::worker_name(host, *address).into(),
+            (_, address) => address.to_string().into(),
+        }
+    }
+}
+
+impl Roster for Fixed {
+    fn join(&self, address: SocketAddr) {
+        Self::join(self, Address::Tcp(address));
+    }
+
+    fn leave(&self, address: SocketAddr) {
+        let name = self.name(&Address::Tcp(address));
+        self.watches.lock().remove(&name);
+        self.upstream.leave(&name, 0);
+    }
+}
+
+async fn check(upstream: Arc<str>, worker: Arc<Worker>, health: Health) {
+    let name = Arc::clone(&worker.identity().name);
+    let tell = |news: Result<(), &health::Failure>| match news {
+        Ok(()) => log::info!("Worker is ready again: upstream={upstream} worker={name}"),
+        Err(failure) => {
+            log::warn!(
+                "Worker is unready: upstream={upstream} worker={name} health check: {failure}"
+            );
+        }
+    };
+    health::watch(worker, &health, tell).await;
+}

@@ -1,0 +1,389 @@
+//! One attempt: a connection of the worker that the request got a slot on, and one exchange over it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderValue;
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use tokio::time::Instant;
+
+use crate::config::Reuse;
+use crate::http1::response::ResponseHead;
+use crate::outcome::Cause;
+use crate::telemetry::ConnectionKind;
+use crate::upstream::{Check, ConnectError, Connection, Mark, Slot, Wish, Worker};
+
+use super::cookies;
+use super::downstream::Downstream;
+use super::encode::{self, Persistence, Target};
+use super::exchange::Exchange;
+use super::forward::{Errand, Forwarded};
+use super::relay::{Answers, Broken, End, Relay};
+use super::response_head;
+use super::retry::{self, Retries, Retry};
+use super::snapshot::ServedUpstream;
+use super::tunnel;
+use super::upload::Upload;
+
+/// A failure after which an answer counts as this slow at least, where workers are chosen by how fast they answer.
+const SLOW_AS_A_FAILURE: Duration = Duration::from_secs(1);
+
+/// An exchange that went wrong before the client got anything, and how to go on.
+pub struct Failure {
+    pub cause: Cause,
+    pub retry: Option<Retry>,
+}
+
+impl Failure {
+    /// Whether its worker is gone, so that another may be on its way; not merely slow.
+    pub fn found_nobody(&self) -> bool {
+        matches!(self.cause, Cause::UpstreamConnect | Cause::UpstreamClosed)
+    }
+
+    fn last(cause: Cause) -> Self {
+        Self { cause, retry: None }
+    }
+}
+
+/// What went wrong on the way to a worker or back.
+struct Trouble {
+    failure: Failure,
+    /// Whether it speaks against the worker.
+    is_of_worker: bool,
+}
+
+impl Errand<'_> {
+    /// Sends the request to `slot`'s worker and the answer to the client. Hands the client back when it has got nothing
+    /// yet; `retry`: why it is not the first attempt.
+    pub async fn attempt(
+        &mut self,
+        slot: Slot,
+        retry: Option<Retry>,
+        mut client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Failure)> {
+        let begun = Instant::now();
+        let worker = Arc::clone(slot.worker());
+        let done = match self.connection(&slot, retry, &mut client, exchange).await {
+            Ok(connection) => self.exchange(connection, slot, client, exchange).await,
+            Err(trouble) => Err((client, trouble)),
+        };
+        let status = exchange.sent_status;
+        let failed = match &done {
+            Ok(_) => status.is_some_and(|status| self.upstream.pool.is_failure(status)),
+            Err((_, trouble)) => trouble.is_of_worker,
+        };
+        if failed {
+            self.upstream.pool.failed(&worker);
+            worker.answered_after(begun.elapsed().max(SLOW_AS_A_FAILURE));
+        } else if let Some(first_byte) = exchange.first_byte {
+            worker.answered_after(first_byte);
+        }
+        done.map_err(|(client, trouble)| (client, trouble.failure))
+    }
+
+    /// A connection of `slot`'s worker: one that was kept, or a new one.
+    async fn connection(
+        &self,
+        slot: &Slot,
+        retry: Option<Retry>,
+        client: &mut Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, Trouble> {
+        // After a stale connection the others are suspect too.
+        let kept = if retry == Some(Retry::Stale) { None } else { self.kept(slot) };
+        let reused = kept.is_some();
+        let mut connection = match kept {
+            Some(kept) => kept,
+            None => self.connect(slot, client, exchange).await?,
+        };
+        let kind = if reused { ConnectionKind::Reused } else { ConnectionKind::New };
+        slot.worker().metrics().request_on(kind);
+        exchange.connection_reused = Some(reused);
+        connection.begin();
+        if self.is_private {
+            connection.bind();
+        }
+        Ok(connection)
+    }
+
+    fn kept(&self, slot: &Slot) -> Option<Connection> {
+        let policy = self.upstream.pool.policy();
+        // One that cannot be sent twice is worth a system call.
+        let check = match policy.reuse {
+            Reuse::Always => Check::Notes,
+            Reuse::Safe | Reuse::Never | Reuse::PerClient => self.check_before(),
+        };
+        let own = self.private.take(slot.worker(), check);
+        own.or_else(|| slot.reuse(check))
+    }
+
+    fn check_before(&self) -> Check {
+        if self.forward.request.is_replayable() { Check::Notes } else { Check::Kernel }
+    }
+
+    async fn connect(
+        &self,
+        slot: &Slot,
+        client: &mut Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Connection, Trouble> {
+        let (limit, late) = self.connect_limit();
+        let begun = Instant::now();
+        let connected = tokio::select! {
+            biased;
+            connected = slot.connect(limit) => connected,
+            // The attempt goes on without us and ends in the pool.
+            cause = client.left(), if self.may_watch() => return Err(Trouble::ours(cause)),
+            () = self.bounds.cut.cancelled() => return Err(Trouble::ours(Cause::Stopping)),
+        };
+        exchange.connect = Some(begun.elapsed());
+        connected.map_err(|error| match error {
+            ConnectError::TimedOut if late == Cause::TotalTimeout => Trouble::ours(late),
+            ConnectError::TimedOut => self.not_connected(late, exchange),
+            ConnectError::Failed(error) => {
+                exchange.error = Some(error.to_string());
+                self.not_connected(Cause::UpstreamConnect, exchange)
+            }
+        })
+    }
+
+    fn not_connected(&self, cause: Cause, exchange: &Exchange) -> Trouble {
+        let retry = self.retries.grant(Retry::Connect, exchange.attempts);
+        Trouble { failure: Failure { cause, retry }, is_of_worker: true }
+    }
+
+    fn connect_limit(&self) -> (Option<Duration>, Cause) {
+        let total = self.bounds.total;
+        let left = total.map(|total| total.saturating_duration_since(Instant::now()));
+        match (self.forward.timeouts.connect, left) {
+            (Some(connect), Some(left)) if left < connect => (Some(left), Cause::TotalTimeout),
+            (None, Some(left)) => (Some(left), Cause::TotalTimeout),
+            (connect, _) => (connect, Cause::UpstreamConnectTimeout),
+        }
+    }
+
+    /// One exchange on `connection`. Hands the client back when it has got nothing yet.
+    async fn exchange(
+        &mut self,
+        connection: Connection,
+        slot: Slot,
+        mut client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Trouble)> {
+        let forward = self.forward;
+        let persistence = match self.upstream.pool.policy().reuse {
+            Reuse::Never => Persistence::Close,
+            Reuse::Safe | Reuse::Always | Reuse::PerClient => Persistence::KeepAlive,
+        };
+        let target = Target {
+            path: &self.path,
+            location: slot.worker().location(),
+            preserve_host: forward.action.preserve_host,
+            persistence,
+        };
+        let head =
+            encode::request_head(forward.request, client.headers(), forward.identity, &target);
+        match head {
+            Ok(head) => self.upload.begin(head),
+            Err(cause) => {
+                slot.park(connection, Check::Notes);
+                return Err((client, Trouble::ours(cause)));
+            }
+        }
+        let judge = Judge {
+            wish: &self.wish,
+            upstream: self.upstream,
+            retries: self.retries,
+            method: &forward.request.method,
+            worker: slot.worker(),
+            attempts: exchange.attempts,
+        };
+        let answers = Answers {
+            turned_down: &|head, upload| judge.turns_down(head, upload),
+            cookie: self.affinity_cookie(&client, slot.worker()),
+        };
+        let relay = Relay {
+            client: &mut client,
+            request: forward.request,
+            bounds: &self.bounds,
+            upload: &mut self.upload,
+            answers: &answers,
+            exchange,
+        };
+        match relay.run(connection).await {
+            Ok(End::Complete(connection)) => {
+                let status = exchange.sent_status.unwrap_or_default();
+                if let Some(connection) = connection {
+                    self.keep(connection, &slot, self.check_after(status));
+                }
+                exchange.completed(status);
+                Ok(Forwarded::Done(client))
+            }
+            Ok(End::Upgraded(connection, head)) => {
+                match response_head::switching(&head, &exchange.request_id) {
+                    Ok(head) => Ok(self.tunnel(client, connection, head, exchange).await),
+                    Err(cause) => Err((client, Trouble::of_worker(cause))),
+                }
+            }
+            Err(broken) => self.broken(broken, slot.worker(), client, exchange).await,
+        }
+    }
+
+    /// The cookie that keeps the client with `worker`, where it has not got it.
+    fn affinity_cookie(&self, client: &Downstream, worker: &Worker) -> Option<HeaderValue> {
+        let affinity = self.upstream.pool.affinity()?;
+        let scheme = self.forward.identity.scheme;
+        cookies::keeping(client.headers(), affinity, &worker.identity().name, scheme)
+    }
+
+    /// Keeps a connection for the next request: of this client if it is the client's, else of anybody.
+    fn keep(&self, connection: Connection, slot: &Slot, check: Check) {
+        if connection.is_bound() {
+            self.private.keep(&self.upstream.pool, slot.worker(), connection, check);
+        } else {
+            slot.park(connection, check);
+        }
+    }
+
+    /// How surely a connection must be quiet after a response with `status`. One without a body may be followed by a
+    /// body all the same, which the next client would get for an answer.
+    fn check_after(&self, status: u16) -> Check {
+        let bodiless =
+            self.forward.request.method == Method::HEAD || status == 204 || status == 304;
+        if bodiless { Check::Kernel } else { Check::Notes }
+    }
+
+    /// What to do about an exchange that went wrong: break the response off, or tell the client, or try again.
+    async fn broken(
+        &self,
+        broken: Broken,
+        worker: &Worker,
+        client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Trouble)> {
+        if let Some(error) = &broken.error {
+            exchange.error = Some(error.to_string());
+        }
+        if exchange.sent_status.is_some() {
+            exchange.aborted(broken.cause);
+            client.abort().await;
+            return Ok(Forwarded::Gone);
+        }
+        let was_kept = exchange.connection_reused == Some(true);
+        let is_of_worker = match broken.cause {
+            Cause::FirstByteTimeout | Cause::UpstreamInvalid => true,
+            // A kept connection ends when its worker has had enough of it.
+            Cause::UpstreamClosed => broken.unanswered && !was_kept,
+            _ => false,
+        };
+        let retry = match broken.turned_down {
+            Some(retry) => Some(retry),
+            None if broken.unanswered && self.upload.can_begin_again() => {
+                self.again(&broken, worker, exchange).await
+            }
+            None => None,
+        };
+        Err((client, Trouble { failure: Failure { cause: broken.cause, retry }, is_of_worker }))
+    }
+
+    /// Whether a request that nothing was answered to may be sent once more, and why.
+    async fn again(&self, broken: &Broken, worker: &Worker, exchange: &Exchange) -> Option<Retry> {
+        let was_kept = exchange.connection_reused == Some(true);
+        let retry = if was_kept { Retry::Stale } else { Retry::Closed };
+        if was_kept && broken.unsent {
+            return self.retries.grant(retry, exchange.attempts);
+        }
+        if !self.forward.request.method.is_idempotent() {
+            // A connection that its worker never accepted says nothing to it, whatever was written.
+            let unaccepted = !was_kept && broken.is_reset() && worker.has_lost_its_listener().await;
+            return unaccepted.then(|| self.retries.grant(Retry::Connect, exchange.attempts))?;
+        }
+        // What ended two workers is what ends workers. A kept connection may just have been stale.
+        if exchange.attempts > 1 && (!was_kept || worker.is_marked(Mark::Silent)) {
+            return None;
+        }
+        self.retries.grant(retry, exchange.attempts)
+    }
+
+    async fn tunnel(
+        &self,
+        mut client: Downstream,
+        connection: Connection,
+        head: ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Forwarded {
+        exchange.sent_status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+        let switched = match client.write_head(head).await {
+            Ok(()) => client.flush().await,
+            Err(cause) => Err(cause),
+        };
+        let stream = match (switched, client.into_stream()) {
+            (Ok(()), Some(stream)) => stream,
+            (switched, _) => {
+                connection.close();
+                exchange.aborted(switched.err().unwrap_or(Cause::Internal));
+                return Forwarded::Gone;
+            }
+        };
+        let (stream, read_ahead) = stream.into_parts();
+        let (worker_stream, worker_read_ahead, _held) = connection.into_parts();
+        let traffic = tunnel::run(
+            tunnel::Side { stream, read_ahead },
+            tunnel::Side { stream: worker_stream, read_ahead: worker_read_ahead },
+            &self.bounds,
+        )
+        .await;
+        exchange.request_body = traffic.from_client;
+        exchange.response_body = traffic.to_client;
+        exchange.tunnelled(traffic.cause);
+        Forwarded::Gone
+    }
+}
+
+/// Decides whether an answer reaches the client.
+struct Judge<'a> {
+    wish: &'a Wish,
+    upstream: &'a ServedUpstream,
+    retries: Retries<'a>,
+    method: &'a Method,
+    worker: &'a Arc<Worker>,
+    attempts: u32,
+}
+
+impl Judge<'_> {
+    /// Whether an answer is not passed on because another worker is to be tried, and why.
+    fn turns_down(&self, head: &ResponseHead, upload: &Upload) -> Option<Retry> {
+        let status = head.status.as_u16();
+        let retry = match status {
+            503 if self.may_be_limit() && retry::is_limit_of_uvicorn(head) => Retry::Refused,
+            502..=504 if self.method.is_idempotent() => Retry::Status(status),
+            _ => return None,
+        };
+        let mut wish = self.wish.clone();
+        wish.tried.push(Arc::clone(self.worker));
+        if !upload.can_begin_again() || !self.upstream.pool.has_another(&wish) {
+            return None;
+        }
+        self.retries.grant(retry, self.attempts)
+    }
+
+    /// Whether nothing but its limit makes the worker close a connection with a 503.
+    fn may_be_limit(&self) -> bool {
+        self.upstream.pool.policy().reuse != Reuse::Never && !self.worker.is_retired()
+    }
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    /// Something that would happen with any worker.
+    fn ours(cause: Cause) -> Self {
+        Self { failure: Failure::last(cause), is_of_worker: false }
+    }
+
+    fn of_worker(cause: Cause) -> Self {
+        Self { failure: Failure::last(cause), is_of_worker: true }
+    }
+}

@@ -1,0 +1,38 @@
+//! The worker with the fewest requests in flight for its weight.
+//!
+//! Looks at no more than [`OTHERS`] workers beside the one whose turn it is. That is exact for an upstream of so many
+//! workers; of a larger one it takes the best of a sample, and already the best of two keeps the fullest worker nearly
+//! as empty as the best of all would (M. Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing",
+//! IEEE TPDS 12(10), 2001), without a shared order of workers that every request would have to change.
+
+use super::round_robin::RoundRobin;
+use super::{Attempt, Fullness, Load, Pool};
+
+/// Workers looked at beside the one whose turn it is.
+const OTHERS: usize = 16;
+
+/// Whose turn it is comes first, and another one only wins by being less full: so requests that find all workers alike,
+/// as those that come one by one, are shared by weight.
+pub(super) fn pick<W: Load>(
+    pool: &Pool<'_, W, impl Fn(&W) -> bool>,
+    order: &RoundRobin,
+    attempt: Attempt,
+) -> Option<usize> {
+    let turn = order.turn(attempt);
+    // The sample moves with the turns, not with whose they are: a heavy worker's neighbours are no better than others.
+    let others = pool.indices_from(turn).take(OTHERS);
+    let mut best: Option<(usize, Fullness)> = None;
+    for index in order.at(turn).into_iter().chain(others) {
+        let Some(worker) = pool.workers.get(index) else { continue };
+        let fullness = Fullness::of(worker);
+        // Asked last, and only of one that would be chosen.
+        if best.is_some_and(|(_, best)| !fullness.is_below(best)) || !(pool.takes)(worker) {
+            continue;
+        }
+        best = Some((index, fullness));
+        if fullness.in_flight == 0 {
+            break;
+        }
+    }
+    best.map(|(index, _)| index).or_else(|| pool.first_from(turn))
+}

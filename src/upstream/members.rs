@@ -1,0 +1,110 @@
+//! The workers in rotation at one moment, and which of them a request gets.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use crate::config::Balance;
+
+use super::affinity::Tokens;
+use super::balance::{Attempt, Balancer, Request};
+use super::standing::Fitness;
+use super::wish::Wish;
+use super::worker::Worker;
+
+/// The workers in rotation at one moment.
+pub(super) struct Members {
+    pub(super) workers: Vec<Arc<Worker>>,
+    by_name: HashMap<Arc<str>, usize>,
+    balancer: Balancer,
+    /// The names of the workers by the cookies that say them.
+    pub(super) tokens: Tokens,
+    /// Whether a worker's share may still be growing.
+    pub(super) rising: AtomicBool,
+}
+
+/// What there is for a request.
+pub(super) enum Choice<'m> {
+    Worker(&'m Arc<Worker>),
+    /// Somebody would do, but has no slot free.
+    Full,
+    /// There is nobody to wait for.
+    Nobody,
+}
+
+impl Members {
+    pub(super) fn new(workers: Vec<Arc<Worker>>, balance: &Balance, tokens: Tokens) -> Self {
+        let names = workers.iter().map(|worker| (&*worker.identity().name, worker.weight()));
+        let balancer = Balancer::new(balance, names);
+        let names = workers.iter().map(|worker| Arc::clone(&worker.identity().name));
+        let by_name = names.enumerate().map(|(index, name)| (name, index)).collect();
+        let now = Instant::now();
+        let rising = AtomicBool::new(workers.iter().any(|worker| worker.is_rising(now)));
+        Self { workers, by_name, balancer, tokens, rising }
+    }
+
+    /// Whether the worker that the request belongs to, or whose turn it is, can take it; else the best of the others.
+    pub(super) fn choose(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
+        if let Some(own) = self.own(wish) {
+            return if own.has_room() { Choice::Worker(own) } else { Choice::Full };
+        }
+        let now = self.rising.load(Ordering::Relaxed).then(Instant::now);
+        let takes_turn = |worker: &Arc<Worker>| {
+            worker.fitness() == Fitness::Full
+                && worker.has_room()
+                && is_untried(wish, worker)
+                && now.is_none_or(|now| worker.takes_turn(now))
+        };
+        match self.pick(wish, in_flight, takes_turn) {
+            Some(worker) => Choice::Worker(worker),
+            None => self.best_of_the_rest(wish, in_flight),
+        }
+    }
+
+    fn pick(
+        &self,
+        wish: &Wish,
+        in_flight: usize,
+        takes: impl Fn(&Arc<Worker>) -> bool,
+    ) -> Option<&Arc<Worker>> {
+        let attempt = if wish.is_first() { Attempt::First } else { Attempt::Again };
+        let request = Request { attempt, key: wish.key.as_deref(), in_flight };
+        self.workers.get(self.balancer.pick(&self.workers, request, takes)?)
+    }
+
+    /// The worker that the request belongs to, while it can be served there.
+    fn own(&self, wish: &Wish) -> Option<&Arc<Worker>> {
+        let index = self.by_name.get(wish.belongs_to.as_ref()?)?;
+        let own = self.workers.get(*index)?;
+        (own.fitness() >= Fitness::Survivor && is_untried(wish, own)).then_some(own)
+    }
+
+    /// Nobody whose turn it is takes it: a worker whose share is still small, or one that something speaks against, but
+    /// never while a better one is merely busy.
+    fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
+        let usable = |worker: &&Arc<Worker>| worker.fitness() > Fitness::Never;
+        let untried = self.workers.iter().filter(usable).filter(|worker| is_untried(wish, worker));
+        let best = untried.map(|worker| worker.fitness()).min_by_key(|&fitness| Reverse(fitness));
+        let is_best = |worker: &Arc<Worker>| {
+            Some(worker.fitness()) == best && worker.has_room() && is_untried(wish, worker)
+        };
+        if let Some(worker) = best.and_then(|_| self.pick(wish, in_flight, is_best)) {
+            return Choice::Worker(worker);
+        }
+        let avoided = self.workers.iter().find(|worker| {
+            wish.avoids(worker) && !wish.was_tried(worker) && worker.fitness() > Fitness::Never
+        });
+        match (avoided, best) {
+            (Some(worker), _) if worker.has_room() => Choice::Worker(worker),
+            (None, None) => Choice::Nobody,
+            (Some(_), _) | (None, Some(_)) => Choice::Full,
+        }
+    }
+}
+
+fn is_untried(wish: &Wish, worker: &Arc<Worker>) -> bool {
+    !wish.was_tried(worker) && !wish.avoids(worker)
+}

@@ -1,0 +1,38 @@
+//! What a request asks of its upstream.
+
+use std::sync::Arc;
+
+use super::worker::Worker;
+
+/// Which worker a request wants, and which it does not.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// What a hash is taken over, where workers are chosen by one.
+    pub key: Option<Arc<[u8]>>,
+    /// The name of the worker that it belongs to. It gets that one as long as that one is fit, and waits for a slot there.
+    pub belongs_to: Option<Arc<str>>,
+    /// Workers that are not to be tried again.
+    pub tried: Vec<Arc<Worker>>,
+    /// One that is only tried again when there is no other.
+    pub avoided: Option<Arc<Worker>>,
+}
+
+impl Wish {
+    /// Whether it is its first attempt.
+    pub(super) fn is_first(&self) -> bool {
+        self.tried.is_empty() && self.avoided.is_none()
+    }
+
+    pub(super) fn was_tried(&self, worker: &Arc<Worker>) -> bool {
+        self.tried.iter().any(|other| Arc::ptr_eq(other, worker))
+    }
+
+    pub(super) fn avoids(&self, worker: &Arc<Worker>) -> bool {
+        self.avoided.as_ref().is_some_and(|other| Arc::ptr_eq(other, worker))
+    }
+
+    /// Whether it turns down workers that another request may take.
+    pub(super) fn is_choosy(&self) -> bool {
+        self.belongs_to.is_some() || !self.is_first()
+    }
+}
