@@ -14,7 +14,7 @@ function Invoke-Step([string] $Name, [string[]] $Cargo) {
 
 if (-not $Filter) {
     Invoke-Step 'format' @('fmt', '--check')
-    Invoke-Step 'clippy' @('clippy', '--locked', '--all-targets', '--', '-D', 'warnings')
+    Invoke-Step 'clippy' @('clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings')
     $env:RUSTDOCFLAGS = '-D warnings -A rustdoc::private-intra-doc-links'
     Invoke-Step 'documentation' @('doc', '--locked', '--no-deps', '--document-private-items')
     $env:RUSTDOCFLAGS = $null
@@ -22,9 +22,9 @@ if (-not $Filter) {
 }
 
 $tests = if (Get-Command cargo-nextest -ErrorAction SilentlyContinue) {
-    @('nextest', 'run', '--locked', '--lib', '--bins', '--tests')
+    @('nextest', 'run', '--locked', '--workspace', '--lib', '--bins', '--tests')
 } else {
-    @('test', '--locked', '--lib', '--bins', '--tests')
+    @('test', '--locked', '--workspace', '--lib', '--bins', '--tests')
 }
 if ($Filter) { $tests += $Filter }
 Invoke-Step 'tests' $tests

@@ -271,6 +271,9 @@ impl Errand<'_> {
             client.abort().await;
             return Ok(Forwarded::Gone);
         }
+        if broken.unanswered {
+            worker.settle().await;
+        }
         let was_kept = exchange.connection_reused == Some(true);
         let is_of_worker = match broken.cause {
             Cause::FirstByteTimeout | Cause::UpstreamInvalid => true,

@@ -34,6 +34,8 @@ use connect::MAX_CONNECTING;
 
 /// How long it may take until the loss of a listener is noticed.
 const JUDGED_WITHIN: Duration = Duration::from_secs(1);
+/// How long it may take until the end of a process is noticed.
+const MISSED_WITHIN: Duration = Duration::from_millis(50);
 
 /// Who a worker is, for choosing, logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -338,6 +340,25 @@ impl Worker {
             }
         };
         timeout(JUDGED_WITHIN, deaf).await.unwrap_or(false)
+    }
+
+    /// To be called after a connection ended without an answer, before anybody else is sent to the worker: waits a moment
+    /// for whoever watches its process to see that it has ended, as its other connections may still look open.
+    pub async fn settle(&self) {
+        if !self.is_supervised() {
+            return;
+        }
+        let gone = async {
+            loop {
+                let judged = self.judged.notified();
+                if self.is_retired() {
+                    return;
+                }
+                judged.await;
+            }
+        };
+        // Over in any case.
+        let _ = timeout(MISSED_WITHIN, gone).await;
     }
 
     fn doubt(&self) {

@@ -20,7 +20,7 @@ use queue::{End, Queue, Turn};
 use slots::{Left, Slots, Taken};
 
 /// Orders tried in a run; each takes some microseconds.
-const ORDERS: usize = 8_000;
+const ORDERS: usize = 30_000;
 
 /// One worker with its slots, and those who wait for one.
 struct Pool {
