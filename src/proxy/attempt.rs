@@ -26,8 +26,9 @@ use super::snapshot::ServedUpstream;
 use super::tunnel;
 use super::upload::Upload;
 
-/// A failure after which an answer counts as this slow at least, where workers are chosen by how fast they answer.
-const SLOW_AS_A_FAILURE: Duration = Duration::from_secs(1);
+/// As how slow an answer a failure counts, where workers are chosen by how fast they answer: one that fails at once is not
+/// a fast one.
+const A_FAILURE: Duration = Duration::from_secs(1);
 
 /// An exchange that went wrong before the client got anything, and how to go on.
 pub struct Failure {
@@ -63,7 +64,6 @@ impl Errand<'_> {
         mut client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Failure)> {
-        let begun = Instant::now();
         let worker = Arc::clone(slot.worker());
         let done = match self.connection(&slot, retry, &mut client, exchange).await {
             Ok(connection) => self.exchange(connection, slot, client, exchange).await,
@@ -76,7 +76,7 @@ impl Errand<'_> {
         };
         if failed {
             self.upstream.pool.failed(&worker);
-            worker.answered_after(begun.elapsed().max(SLOW_AS_A_FAILURE));
+            worker.answered_after(A_FAILURE);
         } else if let Some(first_byte) = exchange.first_byte {
             worker.answered_after(first_byte);
         }

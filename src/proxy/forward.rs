@@ -1,5 +1,6 @@
 //! From a route to a worker: get a slot, try, and try again where that is safe.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::Version;
@@ -56,7 +57,7 @@ pub(super) struct Errand<'a> {
     pub(super) retries: Retries<'a>,
     pub(super) bounds: Bounds<'a>,
     /// After rewriting.
-    pub(super) path: String,
+    pub(super) path: Cow<'a, str>,
     pub(super) upload: Upload,
     pub(super) wish: Wish,
     /// Whether its connection is to serve nobody else from now on.
@@ -89,7 +90,7 @@ impl<'a> Forward<'a> {
                 metrics: &upstream.metrics,
             },
             bounds: Bounds { phases: self.timeouts, total, cut: exchange.cut() },
-            path: path.into_owned(),
+            path,
             upload: Upload::new(self.request.body, self.limits.body, upstream.retry.body_buffer),
             wish: self.wish(&upstream.pool, headers),
             is_private,

@@ -53,7 +53,10 @@ impl Wanted<'_> {
     }
 
     async fn wait(&self, client: &mut Downstream, queue: &mut Duration) -> Result<Slot, Cause> {
-        let mut waiting = self.pool.wait(self.wish, self.end).ok_or(Cause::QueueFull)?;
+        let Some(mut waiting) = self.pool.wait(self.wish, self.end) else {
+            // Those in line may all wait for a worker that this request does not need.
+            return self.pool.acquire_again(self.wish).map_err(|_| Cause::QueueFull);
+        };
         let _counted = self.metrics.queued();
         let begun = Instant::now();
         let (until, late) = self.deadline(begun, *queue);

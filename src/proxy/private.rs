@@ -4,6 +4,7 @@
 //! a connection for the same user's. So it must never serve another client, and the client's next request must go over it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
@@ -16,7 +17,11 @@ const OF_CONNECTIONS: [&[u8]; 2] = [b"ntlm", b"negotiate"];
 
 /// What is kept for one client connection.
 #[derive(Default)]
-pub struct PrivateConnections(Mutex<Vec<Kept>>);
+pub struct PrivateConnections {
+    kept: Mutex<Vec<Kept>>,
+    /// Whether something ever was, which for most clients is never.
+    used: AtomicBool,
+}
 
 struct Kept {
     upstream: Arc<str>,
@@ -27,16 +32,22 @@ struct Kept {
 impl PrivateConnections {
     /// The name of the worker of `upstream` that a connection is kept to.
     pub fn worker_of(&self, upstream: &Upstream) -> Option<Arc<str>> {
-        let kept = self.0.lock();
+        if !self.used.load(Ordering::Relaxed) {
+            return None;
+        }
+        let kept = self.kept.lock();
         let kept = kept.iter().rev().find(|kept| kept.upstream == *upstream.name())?;
         Some(Arc::clone(&kept.worker.identity().name))
     }
 
     /// A connection to `worker` that was kept and is still good.
     pub fn take(&self, worker: &Arc<Worker>, check: Check) -> Option<Connection> {
+        if !self.used.load(Ordering::Relaxed) {
+            return None;
+        }
         loop {
             let kept = {
-                let mut all = self.0.lock();
+                let mut all = self.kept.lock();
                 let index = all.iter().rposition(|kept| Arc::ptr_eq(&kept.worker, worker))?;
                 all.swap_remove(index)
             };
@@ -56,7 +67,8 @@ impl PrivateConnections {
     ) {
         if let Some(parked) = worker.park_privately(connection, check) {
             let (upstream, worker) = (Arc::clone(upstream.name()), Arc::clone(worker));
-            let mut all = self.0.lock();
+            self.used.store(true, Ordering::Relaxed);
+            let mut all = self.kept.lock();
             // What was kept to a generation that is gone would lie here as long as the client stays.
             all.retain(|kept| !kept.worker.is_retired());
             all.push(Kept { upstream, worker, parked });
