@@ -19,6 +19,7 @@ mod platform;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -124,6 +125,7 @@ impl Edge {
                 snapshot: ArcSwap::from_pointee(snapshot),
                 telemetry,
                 cut: CancellationToken::new(),
+                clients: AtomicU64::new(0),
             }),
             upstreams,
             workers,

@@ -29,6 +29,7 @@ mod tunnel;
 mod upload;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -67,6 +68,8 @@ pub struct Shared {
     pub telemetry: Arc<Telemetry>,
     /// Cancelled when requests in flight have no more time: they end as best they can.
     pub cut: CancellationToken,
+    /// Client connections so far; each has its number.
+    pub clients: AtomicU64,
 }
 
 /// Serves the requests of one client connection, HTTP/1.1 or HTTP/2, until it ends.
@@ -86,7 +89,8 @@ pub async fn serve(shared: Arc<Shared>, mut stream: ClientStream, mut shutdown: 
     let mut options = HttpServerOptions::default();
     options.h2c = connection.listener.http2;
     options.h2_idle_timeout = Some(connection.listener.idle_timeout);
-    let app = Arc::new(App { shared, connection, private: PrivateConnections::default(), options });
+    let private = PrivateConnections::new(shared.clients.fetch_add(1, Ordering::Relaxed));
+    let app = Arc::new(App { shared, connection, private, options });
     app.process_new(Box::new(stream), &shutdown).await;
 }
 

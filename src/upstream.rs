@@ -47,16 +47,16 @@ pub use affinity::{Affinity, NoRandomness};
 pub use connection::{Check, Connection, Held};
 pub use expectation::Arrival;
 use expectation::Expectation;
-pub use idle::Parked;
+pub use idle::Keeping;
 use members::{Choice, Members};
 pub use probe::{Answer, Probe, ProbeError, Way};
 pub use queue::End;
-use queue::{Queue, Turn};
+use queue::{Queue, Turn, Wish as _};
 use retry_budget::RetryBudget;
 pub use slot::Slot;
 pub use standing::{Fitness, Mark};
 pub use wish::Wish;
-pub use worker::{ConnectError, Identity, LastCheck, Location, Terms, Worker};
+pub use worker::{ConnectError, Identity, LastCheck, Location, Purpose, Terms, Worker};
 
 /// A named pool of workers.
 pub struct Upstream {
@@ -283,7 +283,7 @@ impl Upstream {
     /// [`Unavailable`]: whoever has the time may [`Self::wait`].
     pub fn acquire(self: &Arc<Self>, wish: &Wish) -> Result<Slot, Unavailable> {
         self.retries.deposit();
-        if !self.queue.is_empty() {
+        if self.queue.is_barred() {
             return Err(Unavailable::Full);
         }
         self.find(wish)
@@ -351,15 +351,18 @@ impl Upstream {
 
     /// Gives the slots that are free to those who wait, the first in line first.
     pub(in crate::upstream) fn serve_queue(self: &Arc<Self>) {
-        if self.queue.is_empty() {
-            return;
+        if !self.queue.is_empty() {
+            self.queue.serve(|wish| self.turn(wish));
         }
-        self.queue.serve(|wish| match self.find(wish) {
+    }
+
+    fn turn(self: &Arc<Self>, wish: &Wish) -> Turn<Result<Slot, NoWorker>> {
+        match self.find(wish) {
             Ok(slot) => Turn::Serve(Ok(slot)),
             Err(Unavailable::Nobody) if !self.is_hopeful() => Turn::Serve(Err(NoWorker)),
             Err(_) if wish.is_choosy() => Turn::Skip,
             Err(_) => Turn::Stop,
-        });
+        }
     }
 
     fn in_flight(&self) -> usize {
@@ -372,11 +375,18 @@ impl Upstream {
         }
     }
 
-    fn note_end(self: &Arc<Self>) {
+    /// A request of `worker` has ended and given its slot back.
+    fn note_end(self: &Arc<Self>, worker: &Worker) {
         if let Some(count) = &self.in_flight {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-        self.serve_queue();
+        if !self.queue.is_empty() {
+            // Many may wait for one other worker: they are passed over without a look at it.
+            self.queue.serve(|wish| match wish.belongs_elsewhere(worker) {
+                true => Turn::Skip,
+                false => self.turn(wish),
+            });
+        }
     }
 }
 

@@ -6,25 +6,23 @@ use std::time::Duration;
 use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::Reuse;
-use crate::http1::response::ResponseHead;
 use crate::outcome::Cause;
 use crate::telemetry::ConnectionKind;
-use crate::upstream::{Check, ConnectError, Connection, Mark, Slot, Wish, Worker};
+use crate::upstream::{Check, ConnectError, Connection, Keeping, Mark, Slot, Wish, Worker};
 
 use super::cookies;
 use super::downstream::Downstream;
 use super::encode::{self, Persistence, Target};
 use super::exchange::Exchange;
 use super::forward::{Errand, Forwarded};
-use super::relay::{Answers, Broken, End, Relay};
+use super::relay::{Answers, Broken, End, Opening, Relay};
 use super::response_head;
 use super::retry::{self, Retries, Retry};
 use super::snapshot::ServedUpstream;
 use super::tunnel;
-use super::upload::Upload;
 
 /// As how slow an answer a failure counts, where workers are chosen by how fast they answer: one that fails at once is not
 /// a fast one.
@@ -69,16 +67,9 @@ impl Errand<'_> {
             Ok(connection) => self.exchange(connection, slot, client, exchange).await,
             Err(trouble) => Err((client, trouble)),
         };
-        let status = exchange.sent_status;
-        let failed = match &done {
-            Ok(_) => status.is_some_and(|status| self.upstream.pool.is_failure(status)),
-            Err((_, trouble)) => trouble.is_of_worker,
-        };
-        if failed {
+        if done.as_ref().is_err_and(|(_, trouble)| trouble.is_of_worker) {
             self.upstream.pool.failed(&worker);
             worker.answered_after(A_FAILURE);
-        } else if let Some(first_byte) = exchange.first_byte {
-            worker.answered_after(first_byte);
         }
         done.map_err(|(client, trouble)| (client, trouble.failure))
     }
@@ -115,8 +106,8 @@ impl Errand<'_> {
             Reuse::Always => Check::Notes,
             Reuse::Safe | Reuse::Never | Reuse::PerClient => self.check_before(),
         };
-        let own = self.private.take(slot.worker(), check);
-        own.or_else(|| slot.reuse(check))
+        let own = if self.has_own { slot.reuse(self.private.keeping(), check) } else { None };
+        own.or_else(|| slot.reuse(Keeping::Anybody, check))
     }
 
     fn check_before(&self) -> Check {
@@ -129,19 +120,23 @@ impl Errand<'_> {
         client: &mut Downstream,
         exchange: &mut Exchange,
     ) -> Result<Connection, Trouble> {
-        let (limit, late) = self.connect_limit();
         let begun = Instant::now();
+        let total = self.bounds.total;
         let connected = tokio::select! {
             biased;
-            connected = slot.connect(limit) => connected,
+            connected = slot.connect(self.forward.timeouts.connect) => connected,
+            () = sleep_until(total.unwrap_or(begun)), if total.is_some() => {
+                return Err(Trouble::ours(Cause::TotalTimeout));
+            }
             // The attempt goes on without us and ends in the pool.
             cause = client.left(), if self.may_watch() => return Err(Trouble::ours(cause)),
             () = self.bounds.cut.cancelled() => return Err(Trouble::ours(Cause::Stopping)),
         };
         exchange.connect = Some(begun.elapsed());
         connected.map_err(|error| match error {
-            ConnectError::TimedOut if late == Cause::TotalTimeout => Trouble::ours(late),
-            ConnectError::TimedOut => self.not_connected(late, exchange),
+            // The worker is not to blame: asgate has too many requests for it.
+            ConnectError::NoRoom => Trouble::ours(Cause::QueueTimeout),
+            ConnectError::TimedOut => self.not_connected(Cause::UpstreamConnectTimeout, exchange),
             ConnectError::Failed(error) => {
                 exchange.error = Some(error.to_string());
                 self.not_connected(Cause::UpstreamConnect, exchange)
@@ -152,16 +147,6 @@ impl Errand<'_> {
     fn not_connected(&self, cause: Cause, exchange: &Exchange) -> Trouble {
         let retry = self.retries.grant(Retry::Connect, exchange.attempts);
         Trouble { failure: Failure { cause, retry }, is_of_worker: true }
-    }
-
-    fn connect_limit(&self) -> (Option<Duration>, Cause) {
-        let total = self.bounds.total;
-        let left = total.map(|total| total.saturating_duration_since(Instant::now()));
-        match (self.forward.timeouts.connect, left) {
-            (Some(connect), Some(left)) if left < connect => (Some(left), Cause::TotalTimeout),
-            (None, Some(left)) => (Some(left), Cause::TotalTimeout),
-            (connect, _) => (connect, Cause::UpstreamConnectTimeout),
-        }
     }
 
     /// One exchange on `connection`. Hands the client back when it has got nothing yet.
@@ -188,7 +173,7 @@ impl Errand<'_> {
         match head {
             Ok(head) => self.upload.begin(head),
             Err(cause) => {
-                slot.park(connection, Check::Notes);
+                slot.park(connection, Keeping::Anybody, Check::Notes);
                 return Err((client, Trouble::ours(cause)));
             }
         }
@@ -201,7 +186,7 @@ impl Errand<'_> {
             attempts: exchange.attempts,
         };
         let answers = Answers {
-            turned_down: &|head, upload| judge.turns_down(head, upload),
+            judge: &|opening| judge.turns_down(opening),
             cookie: self.affinity_cookie(&client, slot.worker()),
         };
         let relay = Relay {
@@ -241,9 +226,10 @@ impl Errand<'_> {
     /// Keeps a connection for the next request: of this client if it is the client's, else of anybody.
     fn keep(&self, connection: Connection, slot: &Slot, check: Check) {
         if connection.is_bound() {
-            self.private.keep(&self.upstream.pool, slot.worker(), connection, check);
+            self.private.move_to(&self.upstream.pool, slot.worker());
+            slot.park(connection, self.private.keeping(), check);
         } else {
-            slot.park(connection, check);
+            slot.park(connection, Keeping::Anybody, check);
         }
     }
 
@@ -345,7 +331,7 @@ impl Errand<'_> {
     }
 }
 
-/// Decides whether an answer reaches the client.
+/// Judges a worker by its answer, and decides whether that reaches the client.
 struct Judge<'a> {
     wish: &'a Wish,
     upstream: &'a ServedUpstream,
@@ -356,13 +342,22 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether an answer is not passed on because another worker is to be tried, and why.
-    fn turns_down(&self, head: &ResponseHead, upload: &Upload) -> Option<Retry> {
+    /// Notes what the answer says of the worker. Whether it is not passed on because another worker is to be tried, and why.
+    fn turns_down(&self, Opening { head, upload, waited }: Opening<'_>) -> Option<Retry> {
         let status = head.status.as_u16();
-        let retry = match status {
-            503 if self.may_be_limit() && retry::is_limit_of_uvicorn(head) => Retry::Refused,
-            502..=504 if self.method.is_idempotent() => Retry::Status(status),
-            _ => return None,
+        if self.upstream.pool.is_failure(status) {
+            self.upstream.pool.failed(self.worker);
+            self.worker.answered_after(A_FAILURE);
+        } else {
+            self.worker.answered_after(waited);
+        }
+        let is_limit = status == 503 && self.may_be_limit() && retry::is_limit_of_uvicorn(head);
+        let retry = if is_limit && self.retries.policy.on.refused_503 {
+            Retry::Refused
+        } else if matches!(status, 502..=504) && self.method.is_idempotent() {
+            Retry::Status(status)
+        } else {
+            return None;
         };
         let mut wish = self.wish.clone();
         wish.tried.push(Arc::clone(self.worker));

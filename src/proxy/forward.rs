@@ -60,6 +60,8 @@ pub(super) struct Errand<'a> {
     pub(super) path: Cow<'a, str>,
     pub(super) upload: Upload,
     pub(super) wish: Wish,
+    /// Whether there may be connections that serve this client only.
+    pub(super) has_own: bool,
     /// Whether its connection is to serve nobody else from now on.
     pub(super) is_private: bool,
 }
@@ -81,6 +83,7 @@ impl<'a> Forward<'a> {
         let headers = client.headers();
         let authenticates = private::authenticates_connection(headers);
         let is_private = authenticates || upstream.pool.policy().reuse == Reuse::PerClient;
+        let own = self.private.worker_of(&upstream.pool);
         let errand = Errand {
             upstream,
             private: self.private,
@@ -92,22 +95,22 @@ impl<'a> Forward<'a> {
             bounds: Bounds { phases: self.timeouts, total, cut: exchange.cut() },
             path,
             upload: Upload::new(self.request.body, self.limits.body, upstream.retry.body_buffer),
-            wish: self.wish(&upstream.pool, headers),
+            wish: self.wish(&upstream.pool, headers, own.clone()),
+            has_own: own.is_some(),
             is_private,
             forward: self,
         };
         errand.run(client, exchange).await
     }
 
-    /// Which worker the request wants before any was tried.
-    fn wish(&self, pool: &Upstream, headers: &HeaderMap) -> Wish {
+    /// Which worker the request wants before any was tried. `own`: the one that the client has connections of its own to.
+    fn wish(&self, pool: &Upstream, headers: &HeaderMap, own: Option<Arc<str>>) -> Wish {
         let key = match pool.balance() {
             Balance::Hash(kind) => hash_key::of(kind, self.request, headers, self.identity),
             Balance::LeastRequests | Balance::RoundRobin | Balance::Random | Balance::Latency => {
                 None
             }
         };
-        let own = self.private.worker_of(pool);
         let belongs_to = own.or_else(|| cookies::worker(headers, pool));
         Wish { key, belongs_to, ..Wish::default() }
     }
@@ -151,7 +154,8 @@ impl Errand<'_> {
             };
             match failure.retry {
                 None => return Forwarded::Failed(client, failure.cause),
-                // The worker closed an unused connection, or has just ended.
+                // The worker closed an unused connection, or has just ended. Who is attached to it finds out which.
+                Some(Retry::Stale) if self.wish.is_attached() => {}
                 Some(Retry::Stale) => self.wish.avoided = Some(worker),
                 Some(_) => self.wish.tried.push(worker),
             }

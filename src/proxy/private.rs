@@ -10,68 +10,65 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
 use parking_lot::Mutex;
 
-use crate::upstream::{Check, Connection, Parked, Upstream, Worker};
+use crate::upstream::{Keeping, Upstream, Worker};
 
 /// The schemes that authenticate a connection.
 const OF_CONNECTIONS: [&[u8]; 2] = [b"ntlm", b"negotiate"];
 
-/// What is kept for one client connection.
-#[derive(Default)]
+/// Where connections are kept for one client connection. The workers have them; they are closed when this is dropped.
 pub struct PrivateConnections {
-    kept: Mutex<Vec<Kept>>,
-    /// Whether something ever was, which for most clients is never.
+    client: u64,
+    homes: Mutex<Vec<Home>>,
+    /// Whether there was ever one, which for most clients is never.
     used: AtomicBool,
 }
 
-struct Kept {
+/// A worker that keeps connections for the client.
+struct Home {
     upstream: Arc<str>,
     worker: Arc<Worker>,
-    parked: Parked,
 }
 
 impl PrivateConnections {
-    /// The name of the worker of `upstream` that a connection is kept to.
+    /// `client`: a number that no other client connection has.
+    pub fn new(client: u64) -> Self {
+        Self { client, homes: Mutex::default(), used: AtomicBool::new(false) }
+    }
+
+    /// For whom the client's own connections are kept.
+    pub fn keeping(&self) -> Keeping {
+        Keeping::Client(self.client)
+    }
+
+    /// The name of the worker of `upstream` that the client's connections are to.
     pub fn worker_of(&self, upstream: &Upstream) -> Option<Arc<str>> {
         if !self.used.load(Ordering::Relaxed) {
             return None;
         }
-        let kept = self.kept.lock();
-        let kept = kept.iter().rev().find(|kept| kept.upstream == *upstream.name())?;
-        Some(Arc::clone(&kept.worker.identity().name))
+        let homes = self.homes.lock();
+        let home = homes.iter().find(|home| home.upstream == *upstream.name())?;
+        Some(Arc::clone(&home.worker.identity().name))
     }
 
-    /// A connection to `worker` that was kept and is still good.
-    pub fn take(&self, worker: &Arc<Worker>, check: Check) -> Option<Connection> {
-        if !self.used.load(Ordering::Relaxed) {
-            return None;
-        }
-        loop {
-            let kept = {
-                let mut all = self.kept.lock();
-                let index = all.iter().rposition(|kept| Arc::ptr_eq(&kept.worker, worker))?;
-                all.swap_remove(index)
-            };
-            if let Some(connection) = kept.worker.revive(kept.parked, check) {
-                return Some(connection);
+    /// From now on `worker` has connections of this client, and no other worker of `upstream` has.
+    pub fn move_to(&self, upstream: &Upstream, worker: &Arc<Worker>) {
+        self.used.store(true, Ordering::Relaxed);
+        let mut homes = self.homes.lock();
+        if let Some(home) = homes.iter_mut().find(|home| home.upstream == *upstream.name()) {
+            if !Arc::ptr_eq(&home.worker, worker) {
+                home.worker.forget(self.client);
+                home.worker = Arc::clone(worker);
             }
+            return;
         }
+        homes.push(Home { upstream: Arc::clone(upstream.name()), worker: Arc::clone(worker) });
     }
+}
 
-    /// Keeps a connection, if it may serve another request.
-    pub fn keep(
-        &self,
-        upstream: &Upstream,
-        worker: &Arc<Worker>,
-        connection: Connection,
-        check: Check,
-    ) {
-        if let Some(parked) = worker.park_privately(connection, check) {
-            let (upstream, worker) = (Arc::clone(upstream.name()), Arc::clone(worker));
-            self.used.store(true, Ordering::Relaxed);
-            let mut all = self.kept.lock();
-            // What was kept to a generation that is gone would lie here as long as the client stays.
-            all.retain(|kept| !kept.worker.is_retired());
-            all.push(Kept { upstream, worker, parked });
+impl Drop for PrivateConnections {
+    fn drop(&mut self) {
+        for home in self.homes.get_mut() {
+            home.worker.forget(self.client);
         }
     }
 }

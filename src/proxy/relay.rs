@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version};
@@ -53,9 +54,18 @@ pub struct Broken {
 /// What is done about an answer before the client gets it.
 pub struct Answers<'a> {
     /// Whether it is not passed on because another worker is to be tried, and why.
-    pub turned_down: &'a (dyn Fn(&ResponseHead, &Upload) -> Option<Retry> + Sync),
+    pub judge: &'a (dyn Fn(Opening<'_>) -> Option<Retry> + Sync),
     /// Set with it, unless the app does not want that.
     pub cookie: Option<HeaderValue>,
+}
+
+/// The beginning of a final answer.
+pub struct Opening<'a> {
+    pub head: &'a ResponseHead,
+    /// What it is the answer to.
+    pub upload: &'a Upload,
+    /// Since the last byte of the request was sent.
+    pub waited: Duration,
 }
 
 /// By when a request must have come how far.
@@ -83,7 +93,8 @@ pub struct Relay<'a> {
 struct Running<'a> {
     relay: Relay<'a>,
     deadline: Deadline,
-    begun: Instant,
+    /// The last time a byte of the request was sent.
+    asked: Instant,
     /// The last time a byte moved to or from the worker, or came from the client.
     moved: Instant,
     /// The client may wait for `100 Continue` and send nothing before.
@@ -127,7 +138,7 @@ impl Relay<'_> {
         let now = Instant::now();
         let running = Running {
             deadline: Deadline::default(),
-            begun: now,
+            asked: now,
             moved: now,
             awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
             write_error: None,
@@ -167,6 +178,7 @@ impl Running<'_> {
             Event::Sent(Ok(sent)) => {
                 self.relay.upload.advance(sent);
                 self.moved = Instant::now();
+                self.asked = self.moved;
             }
             // It may have answered before it closed: what it said is still to be read.
             Event::Sent(Err(error)) => {
@@ -272,7 +284,7 @@ impl Running<'_> {
             let _ = connection.input().split_to(length);
             match head.status {
                 StatusCode::SWITCHING_PROTOCOLS if self.relay.request.websocket => {
-                    self.relay.exchange.first_byte = Some(self.begun.elapsed());
+                    self.relay.exchange.first_byte = Some(self.asked.elapsed());
                     return Ok(Step::Upgraded(Box::new(head)));
                 }
                 StatusCode::SWITCHING_PROTOCOLS => return Err(Cause::UpstreamInvalid.into()),
@@ -281,8 +293,8 @@ impl Running<'_> {
                     if private::asks_to_authenticate_connection(&head.headers) {
                         connection.bind();
                     }
-                    if let Some(retry) = (self.relay.answers.turned_down)(&head, self.relay.upload)
-                    {
+                    self.relay.exchange.first_byte = Some(self.asked.elapsed());
+                    if let Some(retry) = self.judge(&head) {
                         return Err(Broken::turned_down(retry));
                     }
                     self.begin_response(head).await?;
@@ -290,6 +302,12 @@ impl Running<'_> {
             }
         }
         Ok(self.pass_body_on(connection, false).await?)
+    }
+
+    /// Shows the beginning of a final answer to those who judge it.
+    fn judge(&self, head: &ResponseHead) -> Option<Retry> {
+        let waited = self.relay.exchange.first_byte.unwrap_or_default();
+        (self.relay.answers.judge)(Opening { head, upload: self.relay.upload, waited })
     }
 
     /// Passes a 1xx response on (RFC 9110 §15.2). HTTP/1.0 has none, and Pingora's HTTP/2 sends none.
@@ -318,7 +336,6 @@ impl Running<'_> {
             // The end of the connection is the end of the body.
             client.close_after();
         }
-        exchange.first_byte = Some(self.begun.elapsed());
         exchange.sent_status = Some(status);
         client.write_head(head).await
     }

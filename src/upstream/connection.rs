@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -158,7 +159,10 @@ impl Connection {
     /// Ends the connection with FIN, never with a reset: a reset that reaches a worker's accept queue makes its
     /// listener go away on Windows (CPython gh-93821). What the worker still sends is read and dropped for a while.
     pub fn close(self) {
-        tokio::spawn(linger(self.stream, self.held));
+        // Without a runtime, at the very end, the system closes it.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(linger(self.stream, self.held));
+        }
     }
 }
 

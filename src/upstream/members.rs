@@ -58,7 +58,8 @@ impl Members {
                 && is_untried(wish, worker)
                 && now.is_none_or(|now| worker.takes_turn(now))
         };
-        match self.pick(wish, in_flight, takes_turn) {
+        let attempt = if wish.is_first() { Attempt::First } else { Attempt::Again };
+        match self.pick(wish, attempt, in_flight, takes_turn) {
             Some(worker) => Choice::Worker(worker),
             None => self.best_of_the_rest(wish, in_flight),
         }
@@ -67,10 +68,10 @@ impl Members {
     fn pick(
         &self,
         wish: &Wish,
+        attempt: Attempt,
         in_flight: usize,
         takes: impl Fn(&Arc<Worker>) -> bool,
     ) -> Option<&Arc<Worker>> {
-        let attempt = if wish.is_first() { Attempt::First } else { Attempt::Again };
         let request = Request { attempt, key: wish.key.as_deref(), in_flight };
         self.workers.get(self.balancer.pick(&self.workers, request, takes)?)
     }
@@ -83,7 +84,8 @@ impl Members {
     }
 
     /// Nobody whose turn it is takes it: a worker whose share is still small, or one that something speaks against, but
-    /// never while a better one is merely busy.
+    /// never while a better one is merely busy. The request has had its turn: with a second one, only every other worker
+    /// would ever be the first to be looked at.
     fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
         let usable = |worker: &&Arc<Worker>| worker.fitness() > Fitness::Never;
         let untried = self.workers.iter().filter(usable).filter(|worker| is_untried(wish, worker));
@@ -91,7 +93,8 @@ impl Members {
         let is_best = |worker: &Arc<Worker>| {
             Some(worker.fitness()) == best && worker.has_room() && is_untried(wish, worker)
         };
-        if let Some(worker) = best.and_then(|_| self.pick(wish, in_flight, is_best)) {
+        if let Some(worker) = best.and_then(|_| self.pick(wish, Attempt::Again, in_flight, is_best))
+        {
             return Choice::Worker(worker);
         }
         let avoided = self.workers.iter().find(|worker| {

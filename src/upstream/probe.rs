@@ -19,7 +19,8 @@ use crate::http1::download::Download;
 use crate::http1::response::{self, ResponseHead};
 
 use super::connection::{Check, Connection};
-use super::worker::{ConnectError, Worker};
+use super::idle::Keeping;
+use super::worker::{ConnectError, Purpose, Worker};
 
 /// How long a question that nobody answers is left with the worker.
 const LEFT_FOR: Duration = Duration::from_secs(600);
@@ -91,15 +92,18 @@ impl Worker {
     ) -> JoinHandle<Result<Answer, ProbeError>> {
         let (worker, probe) = (Arc::clone(self), probe.clone());
         tokio::spawn(async move {
-            let mut connection = worker.way(way).await?;
+            // Given up, a connect goes on by itself.
+            let found = timeout(probe.left_for, worker.way(way)).await;
+            let (mut connection, is_own) = found.map_err(|_elapsed| ProbeError::Mute)??;
             connection.begin();
             let answered = timeout(probe.left_for, converse(&mut connection, &probe)).await;
             match answered {
-                Ok(Ok((answer, true))) => {
-                    worker.park(connection, Check::Kernel);
+                // Where connections are few, the one for checks is to be free for the next.
+                Ok(Ok((answer, true))) if !(is_own && worker.is_limited()) => {
+                    worker.park(connection, Keeping::Anybody, Check::Kernel);
                     Ok(answer)
                 }
-                Ok(Ok((answer, false))) => {
+                Ok(Ok((answer, _))) => {
                     connection.close();
                     Ok(answer)
                 }
@@ -115,18 +119,20 @@ impl Worker {
         })
     }
 
-    async fn way(self: &Arc<Self>, way: Way) -> Result<Connection, ProbeError> {
+    /// A connection, and whether it was made for this.
+    async fn way(self: &Arc<Self>, way: Way) -> Result<(Connection, bool), ProbeError> {
         if way == Way::Kept
-            && let Some(kept) = self.take_idle(Check::Kernel)
+            && let Some(kept) = self.take_idle(Keeping::Anybody, Check::Kernel)
         {
-            return Ok(kept);
+            return Ok((kept, false));
         }
-        self.connect(None).await.map_err(|error| {
+        let made = self.connect(Purpose::Check, None).await.map_err(|error| {
             ProbeError::Unreachable(match error {
                 ConnectError::Failed(error) => error,
-                ConnectError::TimedOut => io::ErrorKind::TimedOut.into(),
+                ConnectError::TimedOut | ConnectError::NoRoom => io::ErrorKind::TimedOut.into(),
             })
-        })
+        })?;
+        Ok((made, true))
     }
 }
 

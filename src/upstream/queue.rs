@@ -16,13 +16,23 @@ pub struct Queue<W, T> {
     size: usize,
     /// How many are in line, to be seen without the lock.
     waiting: AtomicUsize,
+    /// How many of them take what anybody takes.
+    ordinary: AtomicUsize,
     line: Mutex<Line<W, T>>,
+}
+
+/// What somebody waits for.
+pub trait Wish {
+    /// Whether it may have to wait for something that others do not want: those who come later pass it then.
+    fn is_choosy(&self) -> bool;
 }
 
 /// Who waits, by number; the lowest is served first.
 #[derive(Debug)]
 struct Line<W, T> {
     waiters: BTreeMap<i64, Waiter<W, T>>,
+    /// How many of them are not choosy.
+    ordinary: usize,
     front: i64,
     back: i64,
 }
@@ -43,7 +53,7 @@ pub enum End {
 
 /// One place in line; given up when dropped.
 #[derive(Debug)]
-pub struct Waiting<'q, W, T> {
+pub struct Waiting<'q, W: Wish, T> {
     queue: &'q Queue<W, T>,
     number: i64,
     answer: oneshot::Receiver<T>,
@@ -59,11 +69,12 @@ pub enum Turn<T> {
     Stop,
 }
 
-impl<W, T> Queue<W, T> {
+impl<W: Wish, T> Queue<W, T> {
     /// A queue with `size` places.
     pub fn new(size: usize) -> Self {
-        let line = Line { waiters: BTreeMap::new(), front: 0, back: 0 };
-        Self { size, waiting: AtomicUsize::new(0), line: Mutex::new(line) }
+        let line = Line { waiters: BTreeMap::new(), ordinary: 0, front: 0, back: 0 };
+        let count = || AtomicUsize::new(0);
+        Self { size, waiting: count(), ordinary: count(), line: Mutex::new(line) }
     }
 
     /// Places in line.
@@ -79,6 +90,11 @@ impl<W, T> Queue<W, T> {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether anybody waits for what everybody wants, so that who comes now has to get in line.
+    pub fn is_barred(&self) -> bool {
+        self.ordinary.load(Ordering::SeqCst) > 0
     }
 
     /// Gets in line; `None` when there is no place. To be followed by a [`Self::serve`].
@@ -98,8 +114,8 @@ impl<W, T> Queue<W, T> {
                 line.back
             }
         };
-        line.waiters.insert(number, Waiter { wish, answer: sender });
-        self.waiting.store(line.waiters.len(), Ordering::SeqCst);
+        line.insert(number, Waiter { wish, answer: sender });
+        self.count(&line);
         Some(Waiting { queue: self, number, answer })
     }
 
@@ -111,7 +127,7 @@ impl<W, T> Queue<W, T> {
         while let Some((&number, waiter)) = line.waiters.range(next..).next() {
             match turn(&waiter.wish) {
                 Turn::Serve(answer) => {
-                    let waiter = line.waiters.remove(&number);
+                    let waiter = line.remove(number);
                     let refused = waiter.and_then(|waiter| waiter.answer.send(answer).err());
                     unclaimed.extend(refused);
                 }
@@ -120,14 +136,20 @@ impl<W, T> Queue<W, T> {
             }
             next = number + 1;
         }
-        self.waiting.store(line.waiters.len(), Ordering::SeqCst);
+        self.count(&line);
         // An answer may hold a slot, and who gives that back comes here again.
         drop(line);
         drop(unclaimed);
     }
+
+    /// Brings what is seen without the lock up to date.
+    fn count(&self, line: &Line<W, T>) {
+        self.waiting.store(line.waiters.len(), Ordering::SeqCst);
+        self.ordinary.store(line.ordinary, Ordering::SeqCst);
+    }
 }
 
-impl<W, T> Waiting<'_, W, T> {
+impl<W: Wish, T> Waiting<'_, W, T> {
     /// Waits for the answer. Cancel safe.
     pub async fn answer(&mut self) -> Option<T> {
         (&mut self.answer).await.ok()
@@ -135,17 +157,33 @@ impl<W, T> Waiting<'_, W, T> {
 
     /// Changes what is wished for. To be followed by a [`Queue::serve`].
     pub fn amend(&self, edit: impl FnOnce(&mut W)) {
-        if let Some(waiter) = self.queue.line.lock().waiters.get_mut(&self.number) {
+        let mut line = self.queue.line.lock();
+        if let Some(mut waiter) = line.remove(self.number) {
             edit(&mut waiter.wish);
+            line.insert(self.number, waiter);
+            self.queue.count(&line);
         }
     }
 }
 
-impl<W, T> Drop for Waiting<'_, W, T> {
+impl<W: Wish, T> Line<W, T> {
+    fn insert(&mut self, number: i64, waiter: Waiter<W, T>) {
+        self.ordinary += usize::from(!waiter.wish.is_choosy());
+        self.waiters.insert(number, waiter);
+    }
+
+    fn remove(&mut self, number: i64) -> Option<Waiter<W, T>> {
+        let waiter = self.waiters.remove(&number)?;
+        self.ordinary -= usize::from(!waiter.wish.is_choosy());
+        Some(waiter)
+    }
+}
+
+impl<W: Wish, T> Drop for Waiting<'_, W, T> {
     fn drop(&mut self) {
         let mut line = self.queue.line.lock();
-        let gone = line.waiters.remove(&self.number);
-        self.queue.waiting.store(line.waiters.len(), Ordering::SeqCst);
+        let gone = line.remove(self.number);
+        self.queue.count(&line);
         drop(line);
         // A wish may hold the last hold on a worker.
         drop(gone);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Upstream;
 use super::connection::{Check, Connection};
-use super::worker::{ConnectError, Worker};
+use super::idle::Keeping;
+use super::worker::{ConnectError, Purpose, Worker};
 
 /// A place for one request; given back when dropped, to the first in the queue if somebody waits there.
 pub struct Slot {
@@ -24,9 +25,9 @@ impl Slot {
         &self.worker
     }
 
-    /// An unused connection that was kept, if there is one.
-    pub fn reuse(&self, check: Check) -> Option<Connection> {
-        self.worker.take_idle(check)
+    /// An unused connection that was kept for `keeping`, if there is one.
+    pub fn reuse(&self, keeping: Keeping, check: Check) -> Option<Connection> {
+        self.worker.take_idle(keeping, check)
     }
 
     /// A new connection, within `deadline`; see [`Worker::connect`].
@@ -34,13 +35,13 @@ impl Slot {
     /// # Errors
     /// [`ConnectError`]: nothing was sent to the worker.
     pub async fn connect(&self, deadline: Option<Duration>) -> Result<Connection, ConnectError> {
-        self.worker.connect(deadline).await
+        self.worker.connect(Purpose::Request, deadline).await
     }
 
-    /// Gives a connection back for the next request: one whose exchange is complete, or has not begun. It is closed
-    /// when `check` finds that something has arrived on it.
-    pub fn park(&self, connection: Connection, check: Check) {
-        self.worker.park(connection, check);
+    /// Gives a connection back for the next request of `keeping`: one whose exchange is complete, or has not begun. It is
+    /// closed when `check` finds that something has arrived on it, or it may not be kept.
+    pub fn park(&self, connection: Connection, keeping: Keeping, check: Check) {
+        self.worker.park(connection, keeping, check);
     }
 }
 
@@ -48,6 +49,6 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // Before the look at the queue: whoever enters it looks for a slot after it is counted there.
         self.worker.release();
-        self.pool.note_end();
+        self.pool.note_end(&self.worker);
     }
 }

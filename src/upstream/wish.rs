@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::queue;
 use super::worker::Worker;
 
 /// Which worker a request wants, and which it does not.
@@ -31,8 +32,19 @@ impl Wish {
         self.avoided.as_ref().is_some_and(|other| Arc::ptr_eq(other, worker))
     }
 
-    /// Whether it turns down workers that another request may take.
-    pub(super) fn is_choosy(&self) -> bool {
+    /// Whether it is better served by the same worker over another connection than by another worker.
+    pub fn is_attached(&self) -> bool {
+        self.belongs_to.is_some() || self.key.is_some()
+    }
+
+    /// Whether it belongs to another worker than this, so that a free slot of this one is nothing to it.
+    pub(super) fn belongs_elsewhere(&self, worker: &Worker) -> bool {
+        self.belongs_to.as_ref().is_some_and(|name| *name != worker.identity().name)
+    }
+}
+
+impl queue::Wish for Wish {
+    fn is_choosy(&self) -> bool {
         self.belongs_to.is_some() || !self.is_first()
     }
 }

@@ -6,12 +6,12 @@ mod connect;
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::config::{Address, Connections};
@@ -22,15 +22,15 @@ use super::Upstream;
 use super::balance::Load;
 use super::connection::{Check, Connection};
 use super::ejection::Failures;
-use super::idle::{IdleConnections, Parked};
+use super::idle::{IdleConnections, Keeping};
 use super::peak_ewma::PeakEwma;
 use super::slot::Slot;
 use super::slots::{Left, Slots, Taken};
 use super::slow_start::SlowStart;
 use super::standing::{Fitness, Mark, Standing};
 
-pub use connect::ConnectError;
-use connect::MAX_CONNECTING;
+use connect::Gate;
+pub use connect::{ConnectError, Purpose};
 
 /// How long it may take until the loss of a listener is noticed.
 const JUDGED_WITHIN: Duration = Duration::from_secs(1);
@@ -89,11 +89,7 @@ pub struct Worker {
     pool: OnceLock<Weak<Upstream>>,
     slots: Slots,
     idle: IdleConnections,
-    connecting: Semaphore,
-    /// As many permits as connections may be open; `None`: no limit.
-    room: Option<Arc<Semaphore>>,
-    /// How many wait for such a permit.
-    wanting: AtomicUsize,
+    gate: Gate,
     standing: Standing,
     slow_start: Option<SlowStart>,
     failures: Failures,
@@ -119,7 +115,6 @@ impl Worker {
         metrics: Arc<WorkerMetrics>,
     ) -> Self {
         metrics.set_slots(terms.slots.get());
-        let room = terms.max_connections.map(|most| Arc::new(Semaphore::new(most.get())));
         Self {
             identity,
             location,
@@ -129,9 +124,7 @@ impl Worker {
             pool: OnceLock::new(),
             slots: Slots::new(terms.slots.get()),
             idle: IdleConnections::new(),
-            connecting: Semaphore::new(MAX_CONNECTING),
-            room,
-            wanting: AtomicUsize::new(0),
+            gate: Gate::new(terms.max_connections.map(NonZeroUsize::get)),
             standing: Standing::default(),
             slow_start: None,
             failures: Failures::default(),
@@ -243,7 +236,7 @@ impl Worker {
 
     /// Whether it comes before others, or after them, or not at all.
     pub fn fitness(&self) -> Fitness {
-        match self.standing.fitness(|| self.idle_connections() > 0) {
+        match self.standing.fitness(|| self.idle.has_shared()) {
             // Nobody replaces it, so it may be back.
             Fitness::Never if !self.is_supervised() && !self.is_marked(Mark::Drained) => {
                 Fitness::LastResort
@@ -383,29 +376,25 @@ impl Worker {
         self.idle.sweep(&self.terms.connections);
     }
 
-    pub(super) fn take_idle(&self, check: Check) -> Option<Connection> {
-        self.idle.take(&self.terms.connections, check)
+    /// An unused connection that is kept for `keeping`.
+    pub(super) fn take_idle(&self, keeping: Keeping, check: Check) -> Option<Connection> {
+        self.idle.take(&self.terms.connections, keeping, check)
     }
 
-    /// Keeps `connection` for whoever comes next, or closes it.
-    pub(super) fn park(&self, connection: Connection, check: Check) {
-        let is_wanted = || !self.is_retired() && self.wanting.load(Ordering::SeqCst) == 0;
-        self.idle.put(connection, &self.terms.connections, check, is_wanted);
+    /// Keeps `connection` for `keeping`, or closes it.
+    pub(super) fn park(&self, connection: Connection, keeping: Keeping, check: Check) {
+        let is_wanted = || !self.is_retired() && !self.gate.is_full();
+        self.idle.put(connection, &self.terms.connections, (keeping, check), is_wanted);
     }
 
-    /// Keeps `connection` for the client that it belongs to, or closes it.
-    pub fn park_privately(&self, connection: Connection, check: Check) -> Option<Parked> {
-        Parked::park(connection, &self.terms.connections, check)
+    /// Closes what was kept for a client that has left.
+    pub fn forget(&self, client: u64) {
+        self.idle.forget(client);
     }
 
-    /// A connection that was kept for its client, if it is still good.
-    pub fn revive(&self, parked: Parked, check: Check) -> Option<Connection> {
-        let revived = parked.revive(&self.terms.connections, check, Instant::now())?;
-        if self.is_retired() {
-            revived.close();
-            return None;
-        }
-        Some(revived)
+    /// Whether it takes only so many connections.
+    pub(super) fn is_limited(&self) -> bool {
+        self.gate.is_limited()
     }
 }
 

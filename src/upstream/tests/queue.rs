@@ -1,4 +1,17 @@
-use super::super::queue::{End, Queue, Turn, Waiting};
+use super::super::queue::{End, Queue, Turn, Waiting, Wish};
+
+/// Even numbers are choosy.
+impl Wish for u32 {
+    fn is_choosy(&self) -> bool {
+        self.is_multiple_of(2)
+    }
+}
+
+impl Wish for () {
+    fn is_choosy(&self) -> bool {
+        false
+    }
+}
 
 type Numbers = Queue<u32, u32>;
 
@@ -54,6 +67,24 @@ fn who_leaves_frees_its_place_at_once() {
     drop(waiting);
     assert!(queue.is_empty(), "out of line");
     assert!(queue.enter(2, End::Back).is_some(), "free again");
+}
+
+#[test]
+fn only_those_who_want_what_all_want_bar_the_way() {
+    let queue = Numbers::new(3);
+    let choosy = queue.enter(2, End::Back).expect("a place");
+    assert!(
+        !queue.is_barred() && !queue.is_empty(),
+        "who waits for something of its own is passed"
+    );
+    let ordinary = queue.enter(1, End::Back).expect("a place");
+    assert!(queue.is_barred(), "the other is not");
+    drop(ordinary);
+    assert!(!queue.is_barred(), "nor when it has left");
+    choosy.amend(|wish| *wish = 3);
+    assert!(queue.is_barred(), "it takes anything now");
+    serve(&queue, 1);
+    assert!(!queue.is_barred() && queue.is_empty(), "and was served");
 }
 
 #[tokio::test]

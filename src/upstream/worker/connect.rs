@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use crate::config::Address;
@@ -16,14 +16,17 @@ use crate::net::{self, Stream};
 use crate::telemetry::ConnectResult;
 
 use super::super::connection::{Check, Connection, Held};
+use super::super::idle::Keeping;
 use super::super::standing::Mark;
 use super::Worker;
 
-/// How long the system may take for a connection at least, whether or not somebody still waits for it.
+/// How long the system and the worker may take for a connection, TLS included, whether or not somebody still waits for it.
 const CONNECT_AT_LEAST: Duration = Duration::from_secs(30);
+/// How long a request may wait for its turn to connect. Nobody is to blame for that but the number of them.
+const TURN_WITHIN: Duration = Duration::from_secs(30);
 /// Connections that are being made to one worker at a time. More would wait in its accept queue, where a reset costs a
 /// Windows worker its listener (CPython gh-93821); they wait here instead.
-pub(super) const MAX_CONNECTING: usize = 4;
+const MAX_CONNECTING: usize = 4;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,54 @@ pub enum ConnectError {
     Failed(#[from] io::Error),
     #[error("no connection in time")]
     TimedOut,
+    /// As many connections are open, or being made, as may be.
+    #[error("no room for a connection in time")]
+    NoRoom,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    Request,
+    Check,
+}
+
+/// Who may connect to a worker, and how many at a time.
+pub(super) struct Gate {
+    connecting: Semaphore,
+    /// `None`: as many connections as one likes.
+    room: Option<Room>,
+}
+
+/// As many permits as connections may be open.
+struct Room {
+    requests: Arc<Semaphore>,
+    /// Kept free by requests, so that a worker that is full is not taken for one that is ill.
+    checks: Arc<Semaphore>,
+    /// Requests that wait for a permit.
+    wanting: AtomicUsize,
+}
+
+impl Gate {
+    /// `most`: connections that may be open, one of them for checks.
+    pub(super) fn new(most: Option<usize>) -> Self {
+        let room = most.map(|most| Room {
+            requests: Arc::new(Semaphore::new(most.saturating_sub(1).max(1))),
+            checks: Arc::new(Semaphore::new(1)),
+            wanting: AtomicUsize::new(0),
+        });
+        Self { connecting: Semaphore::new(MAX_CONNECTING), room }
+    }
+
+    /// Whether somebody waits for a connection to end.
+    pub(super) fn is_full(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.wanting.load(Ordering::SeqCst) > 0)
+    }
+
+    /// Whether the number of connections is limited.
+    pub(in super::super) fn is_limited(&self) -> bool {
+        self.room.is_some()
+    }
 }
 
 impl Worker {
@@ -39,8 +90,8 @@ impl Worker {
     pub async fn prewarm(self: Arc<Self>) {
         let policy = &self.terms.connections;
         for _ in 0..policy.prewarm.min(policy.max_idle) {
-            match self.connect(Some(CONNECT_AT_LEAST)).await {
-                Ok(connection) => self.park(connection, Check::Notes),
+            match self.connect(Purpose::Request, Some(CONNECT_AT_LEAST)).await {
+                Ok(connection) => self.park(connection, Keeping::Anybody, Check::Notes),
                 Err(error) => {
                     log::debug!("Not warmed up: address={} error={error}", self.address());
                     return;
@@ -49,37 +100,43 @@ impl Worker {
         }
     }
 
-    /// A new connection, within `deadline`; one that comes too late is parked for the next request.
+    /// A new connection, within `deadline` from when it is its turn; one that comes too late is parked for the next request.
     ///
     /// # Errors
     /// [`ConnectError`]: nothing was sent to the worker.
     pub(in super::super) async fn connect(
         self: &Arc<Self>,
+        purpose: Purpose,
         deadline: Option<Duration>,
     ) -> Result<Connection, ConnectError> {
-        let connected = self.connect_uncounted(deadline).await;
-        self.metrics.connect_ended(result_of(&connected));
+        let connected = self.connect_uncounted(purpose, deadline).await;
+        if let Some(result) = result_of(&connected) {
+            self.metrics.connect_ended(result);
+        }
         connected
     }
 
     async fn connect_uncounted(
         self: &Arc<Self>,
+        purpose: Purpose,
         deadline: Option<Duration>,
     ) -> Result<Connection, ConnectError> {
         if self.is_marked(Mark::Deaf) && self.is_supervised() {
             // Nobody listens; on Windows it would take seconds to be told so.
             return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into());
         }
+        let (begins, began) = oneshot::channel();
         let (sender, receiver) = oneshot::channel();
         let worker = Arc::clone(self);
-        let limit = deadline.unwrap_or(Duration::MAX).max(CONNECT_AT_LEAST);
+        let limit = deadline.unwrap_or(CONNECT_AT_LEAST).max(CONNECT_AT_LEAST);
         tokio::spawn(async move {
-            let connected = timeout(limit, worker.open()).await;
-            let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let connected = worker.open(purpose, limit, begins).await;
             if let Err(Ok(connection)) = sender.send(connected) {
-                worker.park(connection, Check::Notes);
+                worker.park(connection, Keeping::Anybody, Check::Notes);
             }
         });
+        // An error: it has ended already, and says how.
+        let _ = timeout(TURN_WITHIN, began).await.map_err(|_| ConnectError::NoRoom)?;
         let answer = match deadline {
             Some(deadline) => {
                 timeout(deadline, receiver).await.map_err(|_| ConnectError::TimedOut)?
@@ -94,59 +151,88 @@ impl Worker {
         })
     }
 
-    async fn open(&self) -> io::Result<Connection> {
-        let permit = self.room_for_one().await?;
-        // The semaphore is never closed.
-        let _one_of_few = self.connecting.acquire().await.map_err(io::Error::other)?;
-        let connected = Stream::connect(self.address()).await;
-        if connected.as_ref().is_err_and(net::nobody_listens) {
-            self.doubt();
-        }
-        let stream = match &self.terms.tls {
-            Some(tls) => {
-                let host = self.location.host.as_deref().map_or_else(|| self.ip(), str::to_owned);
-                let name = tls.name_for(&host).map_err(io::Error::other)?;
-                tls.connect(connected?, &name).await?
-            }
-            None => connected?,
+    /// Opens a connection within `limit` when it is its turn, which `begins` is told; not at all when nobody is there to be
+    /// told.
+    async fn open(
+        &self,
+        purpose: Purpose,
+        limit: Duration,
+        mut begins: oneshot::Sender<()>,
+    ) -> io::Result<Connection> {
+        let (permit, one_of_few) = tokio::select! {
+            turn = self.turn(purpose) => turn?,
+            () = begins.closed() => return Err(io::ErrorKind::Interrupted.into()),
         };
+        let _ = begins.send(());
+        let stream = async {
+            let connected = Stream::connect(self.address()).await;
+            // What follows does not happen in the worker's accept queue.
+            drop(one_of_few);
+            if connected.as_ref().is_err_and(net::nobody_listens) {
+                self.doubt();
+            }
+            self.secure(connected?).await
+        };
+        let stream = timeout(limit, stream).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let held = Held::new(self.metrics.connection(), permit);
         let max_age = self.terms.connections.max_age;
         Ok(Connection::new(stream, held, Arc::clone(&self.heard), max_age))
     }
 
-    /// Its name where it has no other.
-    fn ip(&self) -> String {
-        match self.address() {
-            Address::Tcp(address) => address.ip().to_string(),
-            Address::Unix(_) => "localhost".to_owned(),
-        }
+    async fn secure(&self, stream: Stream) -> io::Result<Stream> {
+        let Some(tls) = &self.terms.tls else {
+            return Ok(stream);
+        };
+        let host = match (&self.location.host, self.address()) {
+            (Some(host), _) => host.to_string(),
+            (None, Address::Tcp(address)) => address.ip().to_string(),
+            (None, Address::Unix(_)) => "localhost".to_owned(),
+        };
+        let name = tls.name_for(&host).map_err(io::Error::other)?;
+        tls.connect(stream, &name).await
     }
 
-    /// Leave to open one connection more, where their number is limited: an unused one has to go then.
-    async fn room_for_one(&self) -> io::Result<Option<OwnedSemaphorePermit>> {
-        let Some(room) = &self.room else {
-            return Ok(None);
+    /// Leave to open one connection more. Where their number is limited, an unused one has to go for it.
+    async fn turn(
+        &self,
+        purpose: Purpose,
+    ) -> io::Result<(Option<OwnedSemaphorePermit>, SemaphorePermit<'_>)> {
+        let permit = match (&self.gate.room, purpose) {
+            (None, _) => None,
+            (Some(room), Purpose::Check) => Some(owned(&room.checks).await?),
+            (Some(room), Purpose::Request) => Some(self.room_for_one(room).await?),
         };
-        if let Ok(permit) = Arc::clone(room).try_acquire_owned() {
-            return Ok(Some(permit));
+        // The semaphore is never closed.
+        let one_of_few = self.gate.connecting.acquire().await.map_err(io::Error::other)?;
+        Ok((permit, one_of_few))
+    }
+
+    async fn room_for_one(&self, room: &Room) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&room.requests).try_acquire_owned() {
+            return Ok(permit);
         }
         // From here on none is put aside, and one that was put aside before is found.
-        let _wanting = Wanting::one(&self.wanting);
+        let _wanting = Wanting::one(&room.wanting);
         self.idle.give_one_up();
-        // The semaphore is never closed.
-        Arc::clone(room).acquire_owned().await.map(Some).map_err(io::Error::other)
+        owned(&room.requests).await
     }
 }
 
-fn result_of(connected: &Result<Connection, ConnectError>) -> ConnectResult {
+/// A permit of a semaphore that is never closed.
+async fn owned(semaphore: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
+    Arc::clone(semaphore).acquire_owned().await.map_err(io::Error::other)
+}
+
+/// `None` when it never came to a connect.
+fn result_of(connected: &Result<Connection, ConnectError>) -> Option<ConnectResult> {
     match connected {
-        Ok(_) => ConnectResult::Connected,
-        Err(ConnectError::TimedOut) => ConnectResult::TimedOut,
+        Ok(_) => Some(ConnectResult::Connected),
+        Err(ConnectError::TimedOut) => Some(ConnectResult::TimedOut),
+        Err(ConnectError::NoRoom) => None,
         Err(ConnectError::Failed(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            ConnectResult::Refused
+            Some(ConnectResult::Refused)
         }
-        Err(ConnectError::Failed(_)) => ConnectResult::Failed,
+        Err(ConnectError::Failed(_)) => Some(ConnectResult::Failed),
     }
 }
 

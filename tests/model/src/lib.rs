@@ -16,7 +16,7 @@ mod sync;
 use shuttle::sync::Arc;
 use shuttle::{future, thread};
 
-use queue::{End, Queue, Turn};
+use queue::{End, Queue, Turn, Wish};
 use slots::{Left, Slots, Taken};
 
 /// Orders tried in a run; each takes some microseconds.
@@ -26,6 +26,12 @@ const ORDERS: usize = 30_000;
 struct Pool {
     slots: Slots,
     queue: Queue<(), Held>,
+}
+
+impl Wish for () {
+    fn is_choosy(&self) -> bool {
+        false
+    }
 }
 
 /// A slot; given back when dropped.
@@ -54,7 +60,7 @@ fn serve(pool: &Arc<Pool>) {
 
 /// As [`acquire`], and leaves the queue again when the slot is not there at once.
 fn acquire_or_leave(pool: &Arc<Pool>) {
-    if pool.queue.is_empty() && take(pool).is_some() {
+    if !pool.queue.is_barred() && take(pool).is_some() {
         return;
     }
     let waiting = pool.queue.enter((), End::Back).expect("a place in line");
@@ -65,7 +71,7 @@ fn acquire_or_leave(pool: &Arc<Pool>) {
 
 /// A slot at once, or after a wait.
 fn acquire(pool: &Arc<Pool>) -> Held {
-    if pool.queue.is_empty()
+    if !pool.queue.is_barred()
         && let Some(held) = take(pool)
     {
         return held;
