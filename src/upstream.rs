@@ -65,8 +65,6 @@ pub struct Upstream {
     balance: Balance,
     affinity: Option<Affinity>,
     ejection: Option<Ejection>,
-    /// How long the share of a worker grows that joins in the place of an earlier generation.
-    slow_start: Option<Duration>,
     members: ArcSwap<Members>,
     expectation: Expectation,
     queue: Queue<Wish, Result<Slot, NoWorker>>,
@@ -118,6 +116,7 @@ impl Upstream {
             slots: settings.slots,
             max_connections: settings.max_connections,
             tls: settings.tls.as_ref().map(tls::Connector::new).transpose()?,
+            slow_start: settings.slow_start,
             timed: settings.balance == Balance::Latency,
         };
         let counts = matches!(settings.balance, Balance::Hash(_));
@@ -128,7 +127,6 @@ impl Upstream {
             balance: settings.balance.clone(),
             affinity,
             ejection: settings.ejection.clone(),
-            slow_start: settings.slow_start,
             members: ArcSwap::from_pointee(none),
             expectation: Expectation::default(),
             queue: Queue::new(settings.queue.size),
@@ -161,11 +159,6 @@ impl Upstream {
     /// How clients are kept with their worker, if they are.
     pub fn affinity(&self) -> Option<&Affinity> {
         self.affinity.as_ref()
-    }
-
-    /// How long the share of a worker grows that joins late.
-    pub fn slow_start(&self) -> Option<Duration> {
-        self.slow_start
     }
 
     /// The workers in rotation now, those included that get no requests for the moment.
@@ -259,11 +252,9 @@ impl Upstream {
     pub fn sweep(self: &Arc<Self>) {
         let members = self.members.load();
         let now = Instant::now();
-        let rising = members.workers.iter().any(|worker| worker.is_rising(now));
-        members.rising.store(rising, Ordering::Relaxed);
         self.retries.refill();
         for worker in &members.workers {
-            worker.sweep();
+            worker.sweep(now);
             if worker.failures().ends_ejection(now) && worker.mark(Mark::Ejected, false) {
                 let name = &worker.identity().name;
                 log::info!("Worker is tried again: upstream={} worker={name}", self.name);
@@ -339,7 +330,7 @@ impl Upstream {
     pub fn wait(self: &Arc<Self>, wish: &Wish, end: End) -> Option<Waiting<'_>> {
         let waiting = self.queue.enter(wish.clone(), end)?;
         // A slot may have become free since.
-        self.serve_queue();
+        self.queue.serve_at(wish.belongs_to.as_ref(), |wish| self.turn(wish));
         Some(waiting)
     }
 
@@ -352,7 +343,7 @@ impl Upstream {
     /// Gives the slots that are free to those who wait, the first in line first.
     pub(in crate::upstream) fn serve_queue(self: &Arc<Self>) {
         if !self.queue.is_empty() {
-            self.queue.serve(|wish| self.turn(wish));
+            self.queue.serve_all(|wish| self.turn(wish));
         }
     }
 
@@ -381,11 +372,7 @@ impl Upstream {
             count.fetch_sub(1, Ordering::Relaxed);
         }
         if !self.queue.is_empty() {
-            // Many may wait for one other worker: they are passed over without a look at it.
-            self.queue.serve(|wish| match wish.belongs_elsewhere(worker) {
-                true => Turn::Skip,
-                false => self.turn(wish),
-            });
+            self.queue.serve_at(Some(&worker.identity().name), |wish| self.turn(wish));
         }
     }
 }

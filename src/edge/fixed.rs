@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::config::{Address, Health};
 use crate::supervisor::watch_listener;
 use crate::telemetry::Telemetry;
-use crate::upstream::names::{self, Roster};
+use crate::upstream::names::{self, NameState, Roster};
 use crate::upstream::{Identity, Location, Upstream, Worker, health};
 
 /// The workers of one `servers` entry.
@@ -22,19 +22,22 @@ pub(super) struct Fixed {
     pub(super) telemetry: Arc<Telemetry>,
     /// The host name that was written, if one was.
     pub(super) host: Option<Arc<str>>,
+    /// What is known of that.
+    pub(super) name: Option<Arc<NameState>>,
     /// What looks after each of them; ended when dropped.
     pub(super) watches: Mutex<HashMap<Arc<str>, JoinSet<()>>>,
 }
 
 impl Fixed {
-    /// Puts the worker at `address` into rotation.
-    pub(super) fn join(&self, address: Address) {
-        let name = self.name(&address);
+    /// Puts the worker at `address` into rotation; a newcomer joins others that serve already.
+    pub(super) fn join(&self, address: Address, is_newcomer: bool) {
+        let name = self.name_of(&address);
         let metrics = self.telemetry.metrics().worker(self.upstream.name(), &name);
         let identity = Identity { name: Arc::clone(&name), generation: 0, pid: None };
         let location = Location { address, host: self.host.clone() };
         let terms = self.upstream.terms();
-        let worker = Arc::new(Worker::new(identity, location, self.weight, terms, metrics));
+        let worker = Worker::new(identity, location, self.weight, terms, metrics);
+        let worker = Arc::new(if is_newcomer { worker.newcomer() } else { worker });
         self.upstream.join(Arc::clone(&worker));
         let mut watches = JoinSet::new();
         watches.spawn(Arc::clone(&worker).prewarm());
@@ -45,7 +48,7 @@ impl Fixed {
         self.watches.lock().insert(name, watches);
     }
 
-    fn name(&self, address: &Address) -> Arc<str> {
+    fn name_of(&self, address: &Address) -> Arc<str> {
         match (&self.host, address) {
             (Some(host), Address::Tcp(address)) => names::worker_name(host, *address).into(),
             (_, address) => address.to_string().into(),
@@ -55,11 +58,13 @@ impl Fixed {
 
 impl Roster for Fixed {
     fn join(&self, address: SocketAddr) {
-        Self::join(self, Address::Tcp(address));
+        // Those of the first answer begin together.
+        let is_first = self.name.as_ref().is_none_or(|name| !name.was_asked());
+        Self::join(self, Address::Tcp(address), !is_first);
     }
 
     fn leave(&self, address: SocketAddr) {
-        let name = self.name(&Address::Tcp(address));
+        let name = self.name_of(&Address::Tcp(address));
         self.watches.lock().remove(&name);
         self.upstream.leave(&name, 0);
     }

@@ -72,12 +72,13 @@ impl Workers {
                             health: health.cloned(),
                             telemetry: Arc::clone(telemetry),
                             host,
+                            name: None,
                             watches: Mutex::default(),
                         };
                         match &server.address {
                             ServerAddress::Known(address) => {
                                 let fixed = fixed(None);
-                                fixed.join(address.clone());
+                                fixed.join(address.clone(), false);
                                 workers.fixed.push(fixed);
                             }
                             ServerAddress::Name { host, port } => {
@@ -97,11 +98,12 @@ impl Workers {
     }
 
     /// Keeps the workers of `fixed`'s host name in rotation.
-    fn follow(&mut self, fixed: Fixed, port: u16, resolver: &Resolver) {
+    fn follow(&mut self, mut fixed: Fixed, port: u16, resolver: &Resolver) {
         let Some(host) = fixed.host.clone() else {
             return;
         };
         let state = Arc::new(NameState::default());
+        fixed.name = Some(Arc::clone(&state));
         let upstream = Arc::clone(fixed.upstream.name());
         let name = Name { upstream, host: Arc::clone(&host), state: Arc::clone(&state) };
         self.names.push(name);

@@ -185,6 +185,7 @@ impl Errand<'_> {
             worker: slot.worker(),
             attempts: exchange.attempts,
         };
+        let heard = slot.worker().heard();
         let answers = Answers {
             judge: &|opening| judge.turns_down(opening),
             cookie: self.affinity_cookie(&client, slot.worker()),
@@ -212,7 +213,11 @@ impl Errand<'_> {
                     Err(cause) => Err((client, Trouble::of_worker(cause))),
                 }
             }
-            Err(broken) => self.broken(broken, slot.worker(), client, exchange).await,
+            Err(broken) => {
+                // A worker that says nothing to anybody is mute; one that answers others has a slow request.
+                let is_mute = slot.worker().heard() == heard;
+                self.broken(broken, is_mute, slot.worker(), client, exchange).await
+            }
         }
     }
 
@@ -245,6 +250,7 @@ impl Errand<'_> {
     async fn broken(
         &self,
         broken: Broken,
+        is_mute: bool,
         worker: &Worker,
         client: Downstream,
         exchange: &mut Exchange,
@@ -262,7 +268,8 @@ impl Errand<'_> {
         }
         let was_kept = exchange.connection_reused == Some(true);
         let is_of_worker = match broken.cause {
-            Cause::FirstByteTimeout | Cause::UpstreamInvalid => true,
+            Cause::FirstByteTimeout => is_mute,
+            Cause::UpstreamInvalid => true,
             // A kept connection ends when its worker has had enough of it.
             Cause::UpstreamClosed => broken.unanswered && !was_kept,
             _ => false,

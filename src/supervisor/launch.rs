@@ -100,10 +100,7 @@ impl Shared {
         let location = Location { address: running.lease.address().clone(), host: None };
         let terms = self.pool.terms();
         let worker = upstream::Worker::new(identity, location, NonZeroU16::MIN, terms, metrics);
-        match self.pool.slow_start().filter(|_| id.generation > 1) {
-            Some(length) => worker.rising_for(length),
-            None => worker,
-        }
+        if id.generation > 1 { worker.newcomer() } else { worker }
     }
 }
 

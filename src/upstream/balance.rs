@@ -32,6 +32,16 @@ pub trait Load {
     /// Smoothed time to its first byte, in seconds, never negative, if there is anything to go by; see
     /// [`PeakEwma`](super::peak_ewma::PeakEwma).
     fn latency(&self) -> Option<f64>;
+
+    /// Whether its share is still growing.
+    fn is_rising(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes a turn that is its own; now and then it does not while its share is growing. Asked once of each turn.
+    fn takes_turn(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Load> Load for Arc<T> {
@@ -45,6 +55,14 @@ impl<T: Load> Load for Arc<T> {
 
     fn latency(&self) -> Option<f64> {
         T::latency(self)
+    }
+
+    fn is_rising(&self) -> bool {
+        T::is_rising(self)
+    }
+
+    fn takes_turn(&self) -> bool {
+        T::takes_turn(self)
     }
 }
 
@@ -133,6 +151,14 @@ impl<'a, W, F: Fn(&W) -> bool> Pool<'a, W, F> {
     /// The worker at `index`, if it may be chosen.
     fn taking(&self, index: usize) -> Option<&'a W> {
         self.workers.get(index).filter(|worker| (self.takes)(worker))
+    }
+
+    /// The worker at `index`, if it may be chosen and takes a turn that is its own.
+    fn taking_turn(&self, index: usize) -> Option<&'a W>
+    where
+        W: Load,
+    {
+        self.taking(index).filter(|worker| worker.takes_turn())
     }
 
     /// All indices, beginning at one that `start` stands for, whatever its size.

@@ -3,9 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::time::Instant;
 
 use crate::config::Balance;
 
@@ -22,8 +19,6 @@ pub(super) struct Members {
     balancer: Balancer,
     /// The names of the workers by the cookies that say them.
     pub(super) tokens: Tokens,
-    /// Whether a worker's share may still be growing.
-    pub(super) rising: AtomicBool,
 }
 
 /// What there is for a request.
@@ -41,9 +36,7 @@ impl Members {
         let balancer = Balancer::new(balance, names);
         let names = workers.iter().map(|worker| Arc::clone(&worker.identity().name));
         let by_name = names.enumerate().map(|(index, name)| (name, index)).collect();
-        let now = Instant::now();
-        let rising = AtomicBool::new(workers.iter().any(|worker| worker.is_rising(now)));
-        Self { workers, by_name, balancer, tokens, rising }
+        Self { workers, by_name, balancer, tokens }
     }
 
     /// Whether the worker that the request belongs to, or whose turn it is, can take it; else the best of the others.
@@ -51,15 +44,11 @@ impl Members {
         if let Some(own) = self.own(wish) {
             return if own.has_room() { Choice::Worker(own) } else { Choice::Full };
         }
-        let now = self.rising.load(Ordering::Relaxed).then(Instant::now);
-        let takes_turn = |worker: &Arc<Worker>| {
-            worker.fitness() == Fitness::Full
-                && worker.has_room()
-                && is_untried(wish, worker)
-                && now.is_none_or(|now| worker.takes_turn(now))
+        let is_fit = |worker: &Arc<Worker>| {
+            worker.fitness() == Fitness::Full && worker.has_room() && is_untried(wish, worker)
         };
         let attempt = if wish.is_first() { Attempt::First } else { Attempt::Again };
-        match self.pick(wish, attempt, in_flight, takes_turn) {
+        match self.pick(wish, attempt, in_flight, is_fit) {
             Some(worker) => Choice::Worker(worker),
             None => self.best_of_the_rest(wish, in_flight),
         }
@@ -83,8 +72,7 @@ impl Members {
         (own.fitness() >= Fitness::Survivor && is_untried(wish, own)).then_some(own)
     }
 
-    /// Nobody whose turn it is takes it: a worker whose share is still small, or one that something speaks against, but
-    /// never while a better one is merely busy. The request has had its turn: with a second one, only every other worker
+    /// Nobody is fit and free: one that something speaks against takes it, but never while a better one is merely busy. The request has had its turn: with a second one, only every other worker
     /// would ever be the first to be looked at.
     fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
         let usable = |worker: &&Arc<Worker>| worker.fitness() > Fitness::Never;

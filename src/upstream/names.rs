@@ -70,6 +70,11 @@ impl NameState {
         self.0.borrow().clone()
     }
 
+    /// Whether the name was asked for once, and its workers have joined.
+    pub fn was_asked(&self) -> bool {
+        self.0.borrow().next_try.is_some()
+    }
+
     /// Waits until the name was asked for once, whatever the answer. Its workers have joined by then.
     pub async fn asked(&self) {
         // It fails when the sender is gone, which is borrowed here.

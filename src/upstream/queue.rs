@@ -1,36 +1,48 @@
 //! The queue of an upstream: requests that found no slot, in the order in which they came.
 //!
-//! Who frees a slot gives it to the first in line that it suits, and to nobody else, so that a thousand requests that wait
-//! are not woken for one slot. Who enters looks once more whether there is a slot by now: it is counted before it looks,
-//! and a slot is given back before anybody looks whether somebody waits, so one of the two sees the other.
-//! Who leaves, served or not, is out of line at once. `tests/model` tries every order of these.
+//! Who frees a slot gives it to the first that it suits, and to nobody else, so that a thousand requests that wait are not
+//! woken for one slot. Those who want one worker only stand in a line of their own, and bar nobody else's way. Who enters
+//! looks once more whether there is a slot by now: it is counted before it looks, and a slot is given back before anybody
+//! looks whether somebody waits, so one of the two sees the other. Who leaves, served or not, is out of line at once.
+//! `tests/model` tries this in many orders of events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use super::sync::{AtomicUsize, Mutex, Ordering, oneshot};
+
+/// Where the numbers of those begin who enter at the front; the others count from 0.
+const FRONT: i64 = i64::MIN / 2;
+
+/// Which line to stand in: that of the worker of this name, or the one for any worker.
+pub type LineOf = Option<Arc<str>>;
 
 /// Requests that wait, each with its wish `W`, until somebody has an answer `T` for them.
 #[derive(Debug)]
 pub struct Queue<W, T> {
-    /// Places in line.
+    /// Places in all lines together.
     size: usize,
-    /// How many are in line, to be seen without the lock.
+    /// How many wait, to be seen without the lock.
     waiting: AtomicUsize,
     /// How many of them take what anybody takes.
     ordinary: AtomicUsize,
-    line: Mutex<Line<W, T>>,
+    lines: Mutex<Lines<W, T>>,
 }
 
 /// What somebody waits for.
 pub trait Wish {
+    /// The line to stand in. Does not change while it waits.
+    fn line(&self) -> LineOf;
+
     /// Whether it may have to wait for something that others do not want: those who come later pass it then.
     fn is_choosy(&self) -> bool;
 }
 
-/// Who waits, by number; the lowest is served first.
+/// Who waits.
 #[derive(Debug)]
-struct Line<W, T> {
-    waiters: BTreeMap<i64, Waiter<W, T>>,
+struct Lines<W, T> {
+    lines: HashMap<LineOf, BTreeMap<i64, Waiter<W, T>>>,
+    count: usize,
     /// How many of them are not choosy.
     ordinary: usize,
     front: i64,
@@ -46,7 +58,8 @@ struct Waiter<W, T> {
 /// At which end to enter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// One that was served already and has to be served again. It is let in even when there is no place in line.
+    /// One that was served already and has to be served again: behind others of its kind and before all the rest. It is let
+    /// in even when there is no place.
     Front,
     Back,
 }
@@ -55,6 +68,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Waiting<'q, W: Wish, T> {
     queue: &'q Queue<W, T>,
+    line: LineOf,
     number: i64,
     answer: oneshot::Receiver<T>,
 }
@@ -65,16 +79,16 @@ pub enum Turn<T> {
     Serve(T),
     /// Nothing, but perhaps for one behind it.
     Skip,
-    /// Nothing for anybody.
+    /// Nothing for anybody in its line.
     Stop,
 }
 
 impl<W: Wish, T> Queue<W, T> {
     /// A queue with `size` places.
     pub fn new(size: usize) -> Self {
-        let line = Line { waiters: BTreeMap::new(), ordinary: 0, front: 0, back: 0 };
-        let count = || AtomicUsize::new(0);
-        Self { size, waiting: count(), ordinary: count(), line: Mutex::new(line) }
+        let lines = Lines { lines: HashMap::new(), count: 0, ordinary: 0, front: FRONT, back: 0 };
+        let none = || AtomicUsize::new(0);
+        Self { size, waiting: none(), ordinary: none(), lines: Mutex::new(lines) }
     }
 
     /// Places in line.
@@ -82,7 +96,7 @@ impl<W: Wish, T> Queue<W, T> {
         self.size
     }
 
-    /// How many are in line.
+    /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
@@ -97,55 +111,105 @@ impl<W: Wish, T> Queue<W, T> {
         self.ordinary.load(Ordering::SeqCst) > 0
     }
 
-    /// Gets in line; `None` when there is no place. To be followed by a [`Self::serve`].
+    /// Gets in line; `None` when there is no place. To be followed by a [`Self::serve_at`].
     pub fn enter(&self, wish: W, end: End) -> Option<Waiting<'_, W, T>> {
         let (sender, answer) = oneshot::channel();
-        let mut line = self.line.lock();
-        if end == End::Back && line.waiters.len() >= self.size {
+        let line = wish.line();
+        let mut lines = self.lines.lock();
+        if end == End::Back && lines.count >= self.size {
             return None;
         }
-        let number = match end {
-            End::Front => {
-                line.front -= 1;
-                line.front
-            }
-            End::Back => {
-                line.back += 1;
-                line.back
-            }
+        let counter = match end {
+            End::Front => &mut lines.front,
+            End::Back => &mut lines.back,
         };
-        line.insert(number, Waiter { wish, answer: sender });
-        self.count(&line);
-        Some(Waiting { queue: self, number, answer })
+        *counter += 1;
+        let number = *counter;
+        lines.insert(number, Waiter { wish, answer: sender });
+        self.show(&lines);
+        Some(Waiting { queue: self, line, number, answer })
     }
 
-    /// Asks for each in line, from its front, what there is for it.
-    pub fn serve(&self, mut turn: impl FnMut(&W) -> Turn<T>) {
+    /// Asks for each who waits, by their numbers, what there is for it.
+    pub fn serve_all(&self, turn: impl FnMut(&W) -> Turn<T>) {
+        let lines = self.lines.lock();
+        let all = lines.lines.keys().cloned().collect();
+        self.serve_lines(lines, all, turn);
+    }
+
+    /// As [`Self::serve_all`], of those only to whom it matters that something is free at the worker `name`; without a name,
+    /// of those who take any.
+    pub fn serve_at(&self, name: Option<&Arc<str>>, turn: impl FnMut(&W) -> Turn<T>) {
+        let own = name.map(|name| Some(Arc::clone(name)));
+        self.serve_lines(self.lines.lock(), std::iter::once(None).chain(own).collect(), turn);
+    }
+
+    fn serve_lines(
+        &self,
+        mut lines: impl std::ops::DerefMut<Target = Lines<W, T>>,
+        names: Vec<LineOf>,
+        mut turn: impl FnMut(&W) -> Turn<T>,
+    ) {
         let mut unclaimed = Vec::new();
-        let mut line = self.line.lock();
-        let mut next = i64::MIN;
-        while let Some((&number, waiter)) = line.waiters.range(next..).next() {
+        // Each line with the number to go on from.
+        let mut open: Vec<(LineOf, i64)> = names.into_iter().map(|name| (name, i64::MIN)).collect();
+        while let Some((place, number)) = lines.first_of(&open) {
+            let Some((line, next)) = open.get_mut(place) else { break };
+            let Some(waiter) = lines.lines.get(line).and_then(|line| line.get(&number)) else {
+                break;
+            };
             match turn(&waiter.wish) {
                 Turn::Serve(answer) => {
-                    let waiter = line.remove(number);
+                    let waiter = lines.remove(line, number);
                     let refused = waiter.and_then(|waiter| waiter.answer.send(answer).err());
                     unclaimed.extend(refused);
+                    *next = number + 1;
                 }
-                Turn::Skip => {}
-                Turn::Stop => break,
+                // All in a line of one worker's wait for the same.
+                Turn::Skip if line.is_none() => *next = number + 1,
+                Turn::Skip | Turn::Stop => {
+                    open.swap_remove(place);
+                }
             }
-            next = number + 1;
         }
-        self.count(&line);
+        self.show(&lines);
         // An answer may hold a slot, and who gives that back comes here again.
-        drop(line);
+        drop(lines);
         drop(unclaimed);
     }
 
     /// Brings what is seen without the lock up to date.
-    fn count(&self, line: &Line<W, T>) {
-        self.waiting.store(line.waiters.len(), Ordering::SeqCst);
-        self.ordinary.store(line.ordinary, Ordering::SeqCst);
+    fn show(&self, lines: &Lines<W, T>) {
+        self.waiting.store(lines.count, Ordering::SeqCst);
+        self.ordinary.store(lines.ordinary, Ordering::SeqCst);
+    }
+}
+
+impl<W: Wish, T> Lines<W, T> {
+    /// Of these lines, each from its number on: the place of the one with the lowest number, and that.
+    fn first_of(&self, open: &[(LineOf, i64)]) -> Option<(usize, i64)> {
+        let heads = open.iter().enumerate().filter_map(|(place, (line, next))| {
+            let (&number, _) = self.lines.get(line)?.range(next..).next()?;
+            Some((place, number))
+        });
+        heads.min_by_key(|(_, number)| *number)
+    }
+
+    fn insert(&mut self, number: i64, waiter: Waiter<W, T>) {
+        self.count += 1;
+        self.ordinary += usize::from(!waiter.wish.is_choosy());
+        self.lines.entry(waiter.wish.line()).or_default().insert(number, waiter);
+    }
+
+    fn remove(&mut self, line: &LineOf, number: i64) -> Option<Waiter<W, T>> {
+        let others = self.lines.get_mut(line)?;
+        let waiter = others.remove(&number)?;
+        if others.is_empty() {
+            self.lines.remove(line);
+        }
+        self.count -= 1;
+        self.ordinary -= usize::from(!waiter.wish.is_choosy());
+        Some(waiter)
     }
 }
 
@@ -155,36 +219,23 @@ impl<W: Wish, T> Waiting<'_, W, T> {
         (&mut self.answer).await.ok()
     }
 
-    /// Changes what is wished for. To be followed by a [`Queue::serve`].
+    /// Changes what is wished for, but not the line. To be followed by a [`Queue::serve_all`].
     pub fn amend(&self, edit: impl FnOnce(&mut W)) {
-        let mut line = self.queue.line.lock();
-        if let Some(mut waiter) = line.remove(self.number) {
+        let mut lines = self.queue.lines.lock();
+        if let Some(mut waiter) = lines.remove(&self.line, self.number) {
             edit(&mut waiter.wish);
-            line.insert(self.number, waiter);
-            self.queue.count(&line);
+            lines.insert(self.number, waiter);
+            self.queue.show(&lines);
         }
-    }
-}
-
-impl<W: Wish, T> Line<W, T> {
-    fn insert(&mut self, number: i64, waiter: Waiter<W, T>) {
-        self.ordinary += usize::from(!waiter.wish.is_choosy());
-        self.waiters.insert(number, waiter);
-    }
-
-    fn remove(&mut self, number: i64) -> Option<Waiter<W, T>> {
-        let waiter = self.waiters.remove(&number)?;
-        self.ordinary -= usize::from(!waiter.wish.is_choosy());
-        Some(waiter)
     }
 }
 
 impl<W: Wish, T> Drop for Waiting<'_, W, T> {
     fn drop(&mut self) {
-        let mut line = self.queue.line.lock();
-        let gone = line.remove(self.number);
-        self.queue.count(&line);
-        drop(line);
+        let mut lines = self.queue.lines.lock();
+        let gone = lines.remove(&self.line, self.number);
+        self.queue.show(&lines);
+        drop(lines);
         // A wish may hold the last hold on a worker.
         drop(gone);
     }

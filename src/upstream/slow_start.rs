@@ -1,43 +1,55 @@
-//! Slow start: a worker that joins others gets a growing share of its turns, so that its first requests find caches and
-//! connection pools that have had time to fill.
+//! Slow start: a worker that joins others, or comes back to them, gets a growing share of its turns, so that its first
+//! requests find caches and connection pools that have had time to fill.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// A full share. Turns taken are counted in parts of it.
-const WHOLE: u32 = 100;
+pub(super) const WHOLE: u32 = 100;
 /// The share at the very beginning: enough to warm anything up.
 const LEAST: u32 = 10;
 
 /// The rise of one worker.
 #[derive(Debug)]
 pub(super) struct SlowStart {
-    /// Set when the worker joins.
-    since: OnceLock<Instant>,
     length: Duration,
+    begun: Mutex<Option<Instant>>,
+    /// Whether it may still go on, to be seen without the lock and the clock.
+    rising: AtomicBool,
     /// Adds up the share of each turn; a turn is taken when a whole is full.
     credit: AtomicU32,
 }
 
 impl SlowStart {
     pub(super) fn new(length: Duration) -> Self {
-        Self { since: OnceLock::new(), length, credit: AtomicU32::new(WHOLE - LEAST) }
+        Self {
+            length,
+            begun: Mutex::default(),
+            rising: AtomicBool::new(false),
+            credit: AtomicU32::new(WHOLE - LEAST),
+        }
     }
 
-    /// The worker joins now.
-    pub(super) fn begin(&self) {
-        self.since.get_or_init(Instant::now);
+    /// It begins at `now`, perhaps once more.
+    pub(super) fn begin(&self, now: Instant) {
+        *self.begun.lock() = Some(now);
+        self.rising.store(true, Ordering::Relaxed);
     }
 
-    fn age(&self, now: Instant) -> Duration {
-        self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(*since))
+    /// Whether the share is still growing, as far as the last [`Self::look`] knew.
+    pub(super) fn is_rising(&self) -> bool {
+        self.rising.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.age(now) >= self.length
+    /// Notices that it is over.
+    pub(super) fn look(&self, now: Instant) {
+        let begun = self.begun.lock();
+        if begun.is_none_or(|begun| now.saturating_duration_since(begun) >= self.length) {
+            self.rising.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Whether the worker takes this turn, or leaves it to another.
@@ -48,8 +60,11 @@ impl SlowStart {
     }
 
     /// Parts of [`WHOLE`], growing evenly.
-    fn share(&self, now: Instant) -> u32 {
-        let age = self.age(now).as_secs_f64();
+    pub(super) fn share(&self, now: Instant) -> u32 {
+        let Some(begun) = *self.begun.lock() else {
+            return WHOLE;
+        };
+        let age = now.saturating_duration_since(begun).as_secs_f64();
         let risen = (age / self.length.as_secs_f64()).clamp(0.0, 1.0) * f64::from(WHOLE - LEAST);
         // Between 0 and 90, so nothing is cut off but the fraction.
         LEAST + risen as u32
@@ -67,16 +82,18 @@ mod tests {
     #[test]
     fn the_share_grows_evenly() {
         let start = SlowStart::new(Duration::from_secs(10));
-        let long_before = Instant::now();
-        assert!(!start.is_over(long_before + Duration::from_secs(60)), "it has not begun");
-        start.begin();
-        let since = *start.since.get().expect("it has begun");
+        let since = Instant::now();
+        assert!(!start.is_rising(), "it has not begun");
+        assert_eq!(start.share(since), WHOLE, "and takes nothing away");
+        start.begin(since);
         assert!(start.takes_turn(since), "the first turn is taken");
         for (seconds, expected) in [(0, 10), (5, 55), (10, 100), (60, 100)] {
             let at = since + Duration::from_secs(seconds);
             assert_eq!(taken_of_100(&start, at), expected, "after {seconds} s");
         }
-        assert!(!start.is_over(since + Duration::from_secs(9)), "on its way");
-        assert!(start.is_over(since + Duration::from_secs(10)), "there");
+        start.look(since + Duration::from_secs(9));
+        assert!(start.is_rising(), "on its way");
+        start.look(since + Duration::from_secs(10));
+        assert!(!start.is_rising(), "there");
     }
 }

@@ -269,19 +269,49 @@ async fn connections_are_made_before_the_first_request() {
     assert_eq!(member.idle_connections(), 2, "as many as were asked for");
 }
 
-#[tokio::test]
-async fn a_replacement_begins_with_a_small_share() {
+/// An upstream that chooses by `balance`, with a worker `1` that serves and a worker `2` that has just joined it.
+async fn joined_late(balance: Balance) -> Arc<Upstream> {
     let (_listener, address) = listening().await;
-    let upstream = upstream();
-    let rising = fixtures::worker(&upstream, "2", 2, address.clone());
+    let slow_start = Some(Duration::from_secs(10));
+    let upstream = fixtures::upstream(&config::Upstream { balance, slow_start, ..settings() });
+    let newcomer = fixtures::worker(&upstream, "2", 2, address.clone()).newcomer();
     upstream.join(worker(&upstream, "1", 1, address));
-    upstream.join(Arc::new(rising.rising_for(Duration::from_secs(10))));
-    tokio::time::pause();
-    let share = |turns| chosen(&upstream, turns).matches('2').count();
-    assert_eq!(share(200), 10, "a tenth of its half at first");
+    upstream.join(Arc::new(newcomer));
+    upstream
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replacement_begins_with_a_small_share() {
+    for balance in [Balance::RoundRobin, Balance::LeastRequests] {
+        let upstream = joined_late(balance.clone()).await;
+        let share = |turns| chosen(&upstream, turns).matches('2').count();
+        assert_eq!(share(200), 10, "{balance:?}: a tenth of its half at first");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        upstream.sweep();
+        assert_eq!(share(200), 100, "{balance:?}: its half in the end");
+        upstream.leave("1", 1);
+        assert_eq!(share(10), 10, "{balance:?}: and all when there is nobody else");
+    }
+}
+
+/// However busy the others are: what is empty is not filled at once.
+#[tokio::test(start_paused = true)]
+async fn a_replacement_is_not_given_every_request_because_it_is_empty() {
+    let upstream = joined_late(Balance::LeastRequests).await;
+    let slots: Vec<_> = (0..40).filter_map(|_| acquire(&upstream)).collect();
+    let on_newcomer = |slot: &&Slot| *slot.worker().identity().name == *"2";
+    let share = slots.iter().filter(on_newcomer).count();
+    assert!((1..=6).contains(&share), "{share} of 40, not 20");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_comes_back_begins_with_a_small_share() {
+    let upstream = joined_late(Balance::RoundRobin).await;
     tokio::time::advance(Duration::from_secs(10)).await;
     upstream.sweep();
-    assert_eq!(share(200), 100, "its half in the end");
-    upstream.leave("1", 1);
-    assert_eq!(share(10), 10, "and all when there is nobody else");
+    let back = Arc::clone(&upstream.workers()[1]);
+    back.mark(Mark::Ejected, true);
+    assert_eq!(chosen(&upstream, 4), "1111", "it is out");
+    back.mark(Mark::Ejected, false);
+    assert_eq!(chosen(&upstream, 200).matches('2').count(), 10, "a tenth of its half again");
 }

@@ -36,14 +36,13 @@ impl Wish {
     pub fn is_attached(&self) -> bool {
         self.belongs_to.is_some() || self.key.is_some()
     }
-
-    /// Whether it belongs to another worker than this, so that a free slot of this one is nothing to it.
-    pub(super) fn belongs_elsewhere(&self, worker: &Worker) -> bool {
-        self.belongs_to.as_ref().is_some_and(|name| *name != worker.identity().name)
-    }
 }
 
 impl queue::Wish for Wish {
+    fn line(&self) -> queue::LineOf {
+        self.belongs_to.clone()
+    }
+
     fn is_choosy(&self) -> bool {
         self.belongs_to.is_some() || !self.is_first()
     }

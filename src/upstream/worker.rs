@@ -26,7 +26,7 @@ use super::idle::{IdleConnections, Keeping};
 use super::peak_ewma::PeakEwma;
 use super::slot::Slot;
 use super::slots::{Left, Slots, Taken};
-use super::slow_start::SlowStart;
+use super::slow_start::{SlowStart, WHOLE};
 use super::standing::{Fitness, Mark, Standing};
 
 use connect::Gate;
@@ -57,6 +57,8 @@ pub struct Terms {
     pub max_connections: Option<NonZeroUsize>,
     /// How to speak TLS to it, where it wants that.
     pub tls: Option<tls::Connector>,
+    /// How long the share of a worker grows that joins others, or comes back to them; `None`: it is full at once.
+    pub slow_start: Option<Duration>,
     /// Whether its answers are timed, for those who choose by that.
     pub timed: bool,
 }
@@ -92,6 +94,8 @@ pub struct Worker {
     gate: Gate,
     standing: Standing,
     slow_start: Option<SlowStart>,
+    /// Whether it begins with a small share.
+    is_newcomer: bool,
     failures: Failures,
     latency: Option<PeakEwma>,
     last_check: Mutex<Option<LastCheck>>,
@@ -126,7 +130,8 @@ impl Worker {
             idle: IdleConnections::new(),
             gate: Gate::new(terms.max_connections.map(NonZeroUsize::get)),
             standing: Standing::default(),
-            slow_start: None,
+            slow_start: terms.slow_start.map(SlowStart::new),
+            is_newcomer: false,
             failures: Failures::default(),
             latency: terms.timed.then(|| PeakEwma::new(Instant::now())),
             last_check: Mutex::default(),
@@ -138,9 +143,9 @@ impl Worker {
         }
     }
 
-    /// The same worker, with a share that grows to its full one over `length` once it has joined.
-    pub fn rising_for(mut self, length: Duration) -> Self {
-        self.slow_start = Some(SlowStart::new(length));
+    /// The same worker, which joins others that serve already: its share begins small.
+    pub fn newcomer(mut self) -> Self {
+        self.is_newcomer = true;
         self
     }
 
@@ -220,6 +225,10 @@ impl Worker {
         let changed = self.standing.set(mark, on);
         self.judged.notify_waiters();
         if changed && !self.is_retired() {
+            if !on && matches!(mark, Mark::Unhealthy | Mark::Ejected | Mark::Drained) {
+                // It is as good as new, if nothing else speaks against it.
+                self.begin_rising();
+            }
             self.show();
             // Requests may have waited for it, or for nothing now.
             if let Some(pool) = self.pool.get().and_then(Weak::upgrade) {
@@ -262,19 +271,20 @@ impl Worker {
     pub(super) fn join(&self, pool: &Arc<Upstream>) {
         // It joins once.
         let _ = self.pool.set(Arc::downgrade(pool));
-        if let Some(start) = &self.slow_start {
-            start.begin();
+        if self.is_newcomer {
+            self.begin_rising();
         }
     }
 
-    /// Whether its share is still growing.
-    pub(super) fn is_rising(&self, now: Instant) -> bool {
-        self.slow_start.as_ref().is_some_and(|start| !start.is_over(now))
+    fn begin_rising(&self) {
+        if let Some(start) = &self.slow_start {
+            start.begin(Instant::now());
+        }
     }
 
-    /// Whether it takes its turn although its share may still be growing.
-    pub(super) fn takes_turn(&self, now: Instant) -> bool {
-        self.slow_start.as_ref().is_none_or(|start| start.takes_turn(now))
+    /// The rise that it is in.
+    fn rise(&self) -> Option<&SlowStart> {
+        self.slow_start.as_ref().filter(|start| start.is_rising())
     }
 
     /// Takes a slot for one request of `pool`'s; `None` when all are taken, or it left the pool meanwhile.
@@ -372,8 +382,11 @@ impl Worker {
     }
 
     /// Closes the connections that are too old or that the worker has closed.
-    pub(super) fn sweep(&self) {
+    pub(super) fn sweep(&self, now: Instant) {
         self.idle.sweep(&self.terms.connections);
+        if let Some(rise) = self.rise() {
+            rise.look(now);
+        }
     }
 
     /// An unused connection that is kept for `keeping`.
@@ -412,7 +425,17 @@ impl Load for Worker {
     }
 
     fn weight(&self) -> NonZeroU32 {
-        self.weight.into()
+        let share = self.rise().map_or(WHOLE, |rise| rise.share(Instant::now()));
+        NonZeroU32::from(self.weight)
+            .saturating_mul(NonZeroU32::new(share).unwrap_or(NonZeroU32::MIN))
+    }
+
+    fn is_rising(&self) -> bool {
+        self.rise().is_some()
+    }
+
+    fn takes_turn(&self) -> bool {
+        self.rise().is_none_or(|rise| rise.takes_turn(Instant::now()))
     }
 
     fn latency(&self) -> Option<f64> {

@@ -3,13 +3,18 @@
 //! Ports come from the system, waiting is on conditions, and everything that is started ends with its owner.
 
 pub mod app;
+pub mod certificates;
 pub mod client;
+pub mod closed_port;
+pub mod dns;
 pub mod edge;
 pub mod frames;
 pub mod held;
 pub mod http2;
 pub mod light_load;
 pub mod load;
+pub mod plain_worker;
+pub mod pool;
 pub mod status;
 pub mod stub;
 pub mod uvicorn;

@@ -23,8 +23,7 @@ fn fragile_app(workers: u32) -> String {
 
 #[test]
 fn clients_that_leave_and_timeouts_deafen_nobody() {
-    // The timeouts are the clients' doing and say nothing about the workers.
-    let config = config(&fragile_app(2), "slow_start: off, health: { passive: off }")
+    let config = config(&fragile_app(2), "slow_start: off")
         .replace("upstream: u }]", "upstream: u, timeouts: { first_byte: 300ms } }]");
     let edge = Edge::start(&config);
     let before = wait_until_settled(&edge);

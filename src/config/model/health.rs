@@ -28,7 +28,7 @@ pub struct Health {
     pub interval: Span,
 
     /// How long the whole answer may take. A check whose answer comes later has failed; the next
-    /// question is asked when it came.
+    /// question is asked when it came, or after four times this time.
     pub timeout: Span,
 
     /// So many passed checks in a row make an unhealthy worker healthy.
@@ -97,8 +97,9 @@ pub enum Off {
 }
 
 /// A worker on which so many requests failed within `window` gets no traffic for a while. A failure
-/// is a request that got no answer: no connection, one that ended first, nonsense, nothing in time.
-/// What a client does wrong is none. The last worker is never taken out, and when there is no other,
+/// is a request that got no answer: no connection, a new one that ended first, nonsense, or nothing in
+/// time while nobody else got anything either, for a slow request is no sick worker. What a client
+/// does wrong is none. The last worker is never taken out, and when there is no other,
 /// one that is out is tried rather than the request refused.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -48,9 +48,10 @@ pub struct Upstream {
     /// How asgate tells whether a worker is well.
     pub health: Option<Health>,
 
-    /// A worker that joins others gets a share of the requests that grows to its full one during
-    /// this time: a process that has just started is slower, and some caches are empty. With `off`
-    /// it gets its full share at once.
+    /// A worker that joins others which serve already (a replacement, a new address of a host name),
+    /// or comes back to them (healthy again, tried again, enabled), gets a share of the requests that
+    /// grows to its full one during this time: a process that has just started is slower, and some
+    /// caches are empty. With `off` it gets its full share at once.
     pub slow_start: OrOff<Span>,
 
     /// When a connection to a worker is used again.

@@ -21,10 +21,17 @@ pub(super) fn pick<W: Load>(
     let turn = order.turn(attempt);
     // The sample moves with the turns, not with whose they are: a heavy worker's neighbours are no better than others.
     let others = pool.indices_from(turn).take(OTHERS);
+    let whose = order.at(turn);
+    let first = whose.filter(|&index| pool.taking_turn(index).is_some());
+    let others = others.filter(|&index| Some(index) != whose);
     let mut best: Option<(usize, Fullness)> = None;
-    for index in order.at(turn).into_iter().chain(others) {
+    for index in first.into_iter().chain(others) {
         let Some(worker) = pool.workers.get(index) else { continue };
-        let fullness = Fullness::of(worker);
+        let mut fullness = Fullness::of(worker);
+        if worker.is_rising() && first != Some(index) {
+            // Empty as it is, it would get every request that comes, not only those whose turn it is.
+            fullness.in_flight += 1;
+        }
         // Asked last, and only of one that would be chosen.
         if best.is_some_and(|(_, best)| !fullness.is_below(best)) || !(pool.takes)(worker) {
             continue;

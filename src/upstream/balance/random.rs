@@ -19,13 +19,13 @@ pub(super) fn pick<W: Load>(
 
 /// The better of two workers that are drawn by weight and take the request; the first drawn when they are alike, which
 /// keeps to the weights. `is_better`: whether its first is better than its second.
-pub(super) fn better_of_two<W>(
+pub(super) fn better_of_two<W: Load>(
     pool: &Pool<'_, W, impl Fn(&W) -> bool>,
     order: &RoundRobin,
     is_better: impl Fn(&W, &W) -> bool,
 ) -> Option<usize> {
     let drawn = || (0..DRAWS).filter_map(|_| order.draw());
-    let taking = |index| Some((index, pool.taking(index)?));
+    let taking = |index| Some((index, pool.taking_turn(index)?));
     let Some((first, one)) = drawn().find_map(taking) else {
         return pool.first_from(fastrand::usize(..));
     };

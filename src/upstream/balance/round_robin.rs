@@ -5,7 +5,7 @@
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Attempt, Pool};
+use super::{Attempt, Load, Pool};
 
 /// Turns looked at before the search gives up on the order; see [`RoundRobin::pick`].
 const MAX_TURNS: usize = 64;
@@ -41,7 +41,7 @@ impl RoundRobin {
     }
 
     /// The worker whose turn it is; when it does not take it, the next in the order that does.
-    pub(super) fn pick<W>(
+    pub(super) fn pick<W: Load>(
         &self,
         pool: &Pool<'_, W, impl Fn(&W) -> bool>,
         attempt: Attempt,
@@ -50,7 +50,7 @@ impl RoundRobin {
         let turns = (0..self.cycle.len().min(MAX_TURNS)).map(|step| turn.wrapping_add(step));
         let mut workers = turns.filter_map(|turn| self.at(turn));
         // A heavy worker that takes none may have all those turns.
-        workers.find(|&index| pool.taking(index).is_some()).or_else(|| pool.first_from(turn))
+        workers.find(|&index| pool.taking_turn(index).is_some()).or_else(|| pool.first_from(turn))
     }
 
     /// The number of the turn that a request gets.

@@ -1,13 +1,24 @@
-use super::super::queue::{End, Queue, Turn, Waiting, Wish};
+use std::sync::Arc;
+
+use super::super::queue::{End, LineOf, Queue, Turn, Waiting, Wish};
 
 /// Even numbers are choosy.
 impl Wish for u32 {
+    fn line(&self) -> LineOf {
+        // From a hundred on they want the worker of their hundred.
+        (*self >= 100).then(|| (self / 100).to_string().into())
+    }
+
     fn is_choosy(&self) -> bool {
         self.is_multiple_of(2)
     }
 }
 
 impl Wish for () {
+    fn line(&self) -> LineOf {
+        None
+    }
+
     fn is_choosy(&self) -> bool {
         false
     }
@@ -17,7 +28,7 @@ type Numbers = Queue<u32, u32>;
 
 /// Serves `slots` answers: each waiter gets its own wish back.
 fn serve(queue: &Numbers, mut slots: usize) {
-    queue.serve(|&wish| {
+    queue.serve_all(|&wish| {
         if slots == 0 {
             return Turn::Stop;
         }
@@ -69,6 +80,40 @@ fn who_leaves_frees_its_place_at_once() {
     assert!(queue.enter(2, End::Back).is_some(), "free again");
 }
 
+#[tokio::test]
+async fn who_enters_at_the_front_comes_after_those_who_did_before() {
+    let queue = Numbers::new(0);
+    let mut first = queue.enter(1, End::Front).expect("let in");
+    let mut second = queue.enter(3, End::Front).expect("let in");
+    serve(&queue, 1);
+    assert_eq!(first.answer().await, Some(1), "the one that has waited longer");
+    serve(&queue, 1);
+    assert_eq!(second.answer().await, Some(3), "then the other");
+}
+
+#[tokio::test]
+async fn those_who_want_one_worker_have_a_line_of_their_own() {
+    let queue = Numbers::new(9);
+    let own: Vec<_> = [101, 103].map(|n| queue.enter(n, End::Back).expect("a place")).into();
+    let mut other = queue.enter(201, End::Back).expect("a place");
+    let mut any = queue.enter(1, End::Back).expect("a place");
+    let mut asked = Vec::new();
+    queue.serve_all(|&wish| {
+        asked.push(wish);
+        if wish == 1 { Turn::Serve(wish) } else { Turn::Skip }
+    });
+    assert_eq!(asked, [101, 201, 1], "one of each line, in the order in which they came");
+    assert_eq!(any.answer().await, Some(1), "nobody stands in its way");
+    asked.clear();
+    queue.serve_at(Some(&"2".into()), |&wish| {
+        asked.push(wish);
+        Turn::Serve(wish)
+    });
+    assert_eq!(asked, [201], "what is free at one worker is nothing to those who want another");
+    assert_eq!(other.answer().await, Some(201), "its own");
+    assert_eq!(queue.len(), own.len(), "they still wait");
+}
+
 #[test]
 fn only_those_who_want_what_all_want_bar_the_way() {
     let queue = Numbers::new(3);
@@ -91,20 +136,20 @@ fn only_those_who_want_what_all_want_bar_the_way() {
 async fn what_suits_nobody_at_the_front_goes_to_one_behind() {
     let queue = Numbers::new(3);
     let mut line: Vec<_> = (0..3).map(|n| queue.enter(n, End::Back).expect("a place")).collect();
-    queue.serve(|&wish| if wish == 1 { Turn::Serve(10) } else { Turn::Skip });
+    queue.serve_all(|&wish| if wish == 1 { Turn::Serve(10) } else { Turn::Skip });
     assert_eq!(line[1].answer().await, Some(10), "the one that it suits");
     assert!(!is_answered(&mut line[0]).await && !is_answered(&mut line[2]).await, "only that one");
     line[2].amend(|wish| *wish = 5);
-    queue.serve(|&wish| if wish == 5 { Turn::Serve(50) } else { Turn::Skip });
+    queue.serve_all(|&wish| if wish == 5 { Turn::Serve(50) } else { Turn::Skip });
     assert_eq!(line[2].answer().await, Some(50), "it wished for something else then");
 }
 
 #[test]
 fn an_answer_that_nobody_took_is_dropped_with_its_waiter() {
-    let queue: Queue<(), std::sync::Arc<()>> = Queue::new(1);
-    let answer = std::sync::Arc::new(());
+    let queue: Queue<(), Arc<()>> = Queue::new(1);
+    let answer = Arc::new(());
     let waiting = queue.enter((), End::Back).expect("a place");
-    queue.serve(|()| Turn::Serve(std::sync::Arc::clone(&answer)));
+    queue.serve_all(|()| Turn::Serve(Arc::clone(&answer)));
     drop(waiting);
-    assert_eq!(std::sync::Arc::strong_count(&answer), 1, "given back");
+    assert_eq!(Arc::strong_count(&answer), 1, "given back");
 }

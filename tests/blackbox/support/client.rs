@@ -75,7 +75,21 @@ impl Client {
 
     /// A GET for `path`, answered.
     pub fn get(&mut self, path: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: test.example\r\n\r\n"));
+        self.get_with(path, "")
+    }
+
+    /// A GET for `path` with these header lines, each with its CRLF, answered.
+    pub fn get_with(&mut self, path: &str, headers: &str) -> Response {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: test.example\r\n{headers}\r\n"));
+        self.response()
+    }
+
+    /// A POST of `body` to `path`, answered.
+    pub fn post(&mut self, path: &str, body: &str) -> Response {
+        let length = body.len();
+        self.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: test.example\r\ncontent-length: {length}\r\n\r\n{body}"
+        ));
         self.response()
     }
 

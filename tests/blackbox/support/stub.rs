@@ -12,6 +12,7 @@ type Received = Arc<Mutex<Vec<u8>>>;
 /// A listening worker. Each connection is served on a thread of its own.
 pub struct Stub {
     address: SocketAddr,
+    listener: TcpListener,
     connections: Arc<Mutex<Vec<Received>>>,
 }
 
@@ -35,8 +36,9 @@ impl Stub {
         let address = listener.local_addr().expect("its address");
         let connections = Arc::new(Mutex::new(Vec::new()));
         let (serve, kept) = (Arc::new(serve), Arc::clone(&connections));
+        let accepting = listener.try_clone().expect("a second handle");
         std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
+            for stream in accepting.incoming().map_while(Result::ok) {
                 let received = Arc::new(Mutex::new(Vec::new()));
                 let number = {
                     let mut all = kept.lock().expect("connections");
@@ -49,7 +51,7 @@ impl Stub {
                 std::thread::spawn(move || serve(accepted));
             }
         });
-        Self { address, connections }
+        Self { address, listener, connections }
     }
 
     /// Answers every request with these bytes and keeps the connection.
@@ -79,6 +81,12 @@ impl Stub {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on connections are refused; those that were accepted live on.
+    pub fn close_listener(&self) {
+        let closed = socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        closed.expect("Linux ends listening so");
     }
 
     /// Connections accepted so far.

@@ -16,7 +16,7 @@ mod sync;
 use shuttle::sync::Arc;
 use shuttle::{future, thread};
 
-use queue::{End, Queue, Turn, Wish};
+use queue::{End, LineOf, Queue, Turn, Wish};
 use slots::{Left, Slots, Taken};
 
 /// Orders tried in a run; each takes some microseconds.
@@ -29,6 +29,10 @@ struct Pool {
 }
 
 impl Wish for () {
+    fn line(&self) -> LineOf {
+        None
+    }
+
     fn is_choosy(&self) -> bool {
         false
     }
@@ -54,7 +58,7 @@ fn take(pool: &Arc<Pool>) -> Option<Held> {
 
 fn serve(pool: &Arc<Pool>) {
     if !pool.queue.is_empty() {
-        pool.queue.serve(|()| take(pool).map_or(Turn::Stop, Turn::Serve));
+        pool.queue.serve_all(|()| take(pool).map_or(Turn::Stop, Turn::Serve));
     }
 }
 
