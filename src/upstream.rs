@@ -47,7 +47,7 @@ pub use affinity::{Affinity, NoRandomness};
 pub use connection::{Check, Connection, Held};
 pub use expectation::Arrival;
 use expectation::Expectation;
-pub use idle::Keeping;
+pub use idle::{Client, Keeping};
 use members::{Choice, Members};
 pub use probe::{Answer, Probe, ProbeError, Way};
 pub use queue::End;
@@ -305,6 +305,12 @@ impl Upstream {
         }
     }
 
+    /// Whether a request may get a slot somewhere by and by.
+    pub fn may_serve(&self, wish: &Wish) -> bool {
+        let members = self.members.load();
+        self.is_hopeful() || !matches!(members.choose(wish, self.in_flight()), Choice::Nobody)
+    }
+
     /// Whether there is another worker for an attempt that follows one of `wish`.
     pub fn has_another(&self, wish: &Wish) -> bool {
         let members = self.members.load();
@@ -328,8 +334,12 @@ impl Upstream {
 
     /// Gets in line for a slot; `None` when there is no place in it.
     pub fn wait(self: &Arc<Self>, wish: &Wish, end: End) -> Option<Waiting<'_>> {
-        let waiting = self.queue.enter(wish.clone(), end)?;
-        // A slot may have become free since.
+        let waits_for_own = self.members.load().own(wish).is_some();
+        let waiting = self.queue.enter(Wish { waits_for_own, ..wish.clone() }, end)?;
+        // A slot may have become free since, or the worker have gone.
+        if waits_for_own {
+            self.pour();
+        }
         self.queue.serve_at(wish.belongs_to.as_ref(), |wish| self.turn(wish));
         Some(waiting)
     }
@@ -343,8 +353,20 @@ impl Upstream {
     /// Gives the slots that are free to those who wait, the first in line first.
     pub(in crate::upstream) fn serve_queue(self: &Arc<Self>) {
         if !self.queue.is_empty() {
+            self.pour();
             self.queue.serve_all(|wish| self.turn(wish));
         }
+    }
+
+    /// Lets those who wait for a worker that is not to be had take any.
+    fn pour(&self) {
+        let members = self.members.load();
+        self.queue.pour(|name| !members.can_serve_its_own(name));
+    }
+
+    /// Whether those who come now have to get in line.
+    pub fn is_barred(&self) -> bool {
+        self.queue.is_barred()
     }
 
     fn turn(self: &Arc<Self>, wish: &Wish) -> Turn<Result<Slot, NoWorker>> {
@@ -407,8 +429,9 @@ impl Upstream {
         if worker.is_marked(Mark::Ejected) || out >= ejection::most_ejected(policy, workers.len()) {
             return;
         }
-        let length = worker.failures().begin_ejection(policy, now);
+        // In this order: a sweep between the two ends nothing.
         worker.mark(Mark::Ejected, true);
+        let length = worker.failures().begin_ejection(policy, now);
         worker.metrics().ejected();
         log::warn!(
             "Worker is ejected: upstream={} worker={} failures={} within={}s for={:.1}s",

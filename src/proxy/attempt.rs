@@ -24,6 +24,8 @@ use super::retry::{self, Retries, Retry};
 use super::snapshot::ServedUpstream;
 use super::tunnel;
 
+/// A worker that closes a connection it has no use for does so without looking at what comes.
+const STALE_WITHIN: Duration = Duration::from_millis(10);
 /// As how slow an answer a failure counts, where workers are chosen by how fast they answer: one that fails at once is not
 /// a fast one.
 const A_FAILURE: Duration = Duration::from_secs(1);
@@ -84,14 +86,15 @@ impl Errand<'_> {
     ) -> Result<Connection, Trouble> {
         // After a stale connection the others are suspect too.
         let kept = if retry == Some(Retry::Stale) { None } else { self.kept(slot) };
-        let reused = kept.is_some();
+        exchange.connection_reused = Some(kept.is_some());
         let mut connection = match kept {
             Some(kept) => kept,
             None => self.connect(slot, client, exchange).await?,
         };
-        let kind = if reused { ConnectionKind::Reused } else { ConnectionKind::New };
+        // One that was made before there was a request for it was not used before.
+        let is_new = connection.served() == 0;
+        let kind = if is_new { ConnectionKind::New } else { ConnectionKind::Reused };
         slot.worker().metrics().request_on(kind);
-        exchange.connection_reused = Some(reused);
         connection.begin();
         if self.is_private {
             connection.bind();
@@ -106,7 +109,7 @@ impl Errand<'_> {
             Reuse::Always => Check::Notes,
             Reuse::Safe | Reuse::Never | Reuse::PerClient => self.check_before(),
         };
-        let own = if self.has_own { slot.reuse(self.private.keeping(), check) } else { None };
+        let own = if self.has_own { slot.reuse(Keeping::Client(self.client), check) } else { None };
         own.or_else(|| slot.reuse(Keeping::Anybody, check))
     }
 
@@ -135,18 +138,33 @@ impl Errand<'_> {
         exchange.connect = Some(begun.elapsed());
         connected.map_err(|error| match error {
             // The worker is not to blame: asgate has too many requests for it.
-            ConnectError::NoRoom => Trouble::ours(Cause::QueueTimeout),
-            ConnectError::TimedOut => self.not_connected(Cause::UpstreamConnectTimeout, exchange),
+            ConnectError::NoRoom => Trouble {
+                is_of_worker: false,
+                ..self.not_connected(Cause::QueueTimeout, slot.worker(), exchange)
+            },
+            ConnectError::TimedOut => {
+                self.not_connected(Cause::UpstreamConnectTimeout, slot.worker(), exchange)
+            }
             ConnectError::Failed(error) => {
                 exchange.error = Some(error.to_string());
-                self.not_connected(Cause::UpstreamConnect, exchange)
+                self.not_connected(Cause::UpstreamConnect, slot.worker(), exchange)
             }
         })
     }
 
-    fn not_connected(&self, cause: Cause, exchange: &Exchange) -> Trouble {
-        let retry = self.retries.grant(Retry::Connect, exchange.attempts);
+    fn not_connected(&self, cause: Cause, worker: &Arc<Worker>, exchange: &Exchange) -> Trouble {
+        let retry = self.elsewhere(Retry::Connect, worker, exchange);
         Trouble { failure: Failure { cause, retry }, is_of_worker: true }
+    }
+
+    /// Leave to try another worker, if there is one that may take it by and by.
+    fn elsewhere(&self, retry: Retry, worker: &Arc<Worker>, exchange: &Exchange) -> Option<Retry> {
+        let mut wish = self.wish.clone();
+        wish.tried.push(Arc::clone(worker));
+        if !self.upstream.pool.may_serve(&wish) {
+            return None;
+        }
+        self.retries.grant(retry, exchange.attempts)
     }
 
     /// One exchange on `connection`. Hands the client back when it has got nothing yet.
@@ -210,7 +228,10 @@ impl Errand<'_> {
             Ok(End::Upgraded(connection, head)) => {
                 match response_head::switching(&head, &exchange.request_id) {
                     Ok(head) => Ok(self.tunnel(client, connection, head, exchange).await),
-                    Err(cause) => Err((client, Trouble::of_worker(cause))),
+                    Err(cause) => {
+                        connection.close();
+                        Err((client, Trouble::of_worker(cause)))
+                    }
                 }
             }
             Err(broken) => {
@@ -231,8 +252,8 @@ impl Errand<'_> {
     /// Keeps a connection for the next request: of this client if it is the client's, else of anybody.
     fn keep(&self, connection: Connection, slot: &Slot, check: Check) {
         if connection.is_bound() {
-            self.private.move_to(&self.upstream.pool, slot.worker());
-            slot.park(connection, self.private.keeping(), check);
+            self.private.move_to(&self.upstream.pool, self.client, slot.worker());
+            slot.park(connection, Keeping::Client(self.client), check);
         } else {
             slot.park(connection, Keeping::Anybody, check);
         }
@@ -248,10 +269,10 @@ impl Errand<'_> {
 
     /// What to do about an exchange that went wrong: break the response off, or tell the client, or try again.
     async fn broken(
-        &self,
+        &mut self,
         broken: Broken,
         is_mute: bool,
-        worker: &Worker,
+        worker: &Arc<Worker>,
         client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Trouble)> {
@@ -263,10 +284,12 @@ impl Errand<'_> {
             client.abort().await;
             return Ok(Forwarded::Gone);
         }
-        if broken.unanswered {
+        let was_kept = exchange.connection_reused == Some(true);
+        // A kept connection that ends as soon as it is used was merely stale.
+        let is_sudden = was_kept && broken.after < STALE_WITHIN && !broken.is_reset();
+        if broken.unanswered && !is_sudden {
             worker.settle().await;
         }
-        let was_kept = exchange.connection_reused == Some(true);
         let is_of_worker = match broken.cause {
             Cause::FirstByteTimeout => is_mute,
             Cause::UpstreamInvalid => true,
@@ -285,22 +308,30 @@ impl Errand<'_> {
     }
 
     /// Whether a request that nothing was answered to may be sent once more, and why.
-    async fn again(&self, broken: &Broken, worker: &Worker, exchange: &Exchange) -> Option<Retry> {
+    async fn again(
+        &mut self,
+        broken: &Broken,
+        worker: &Arc<Worker>,
+        exchange: &Exchange,
+    ) -> Option<Retry> {
         let was_kept = exchange.connection_reused == Some(true);
         let retry = if was_kept { Retry::Stale } else { Retry::Closed };
-        if was_kept && broken.unsent {
+        if broken.unsent {
             return self.retries.grant(retry, exchange.attempts);
         }
         if !self.forward.request.method.is_idempotent() {
             // A connection that its worker never accepted says nothing to it, whatever was written.
             let unaccepted = !was_kept && broken.is_reset() && worker.has_lost_its_listener().await;
-            return unaccepted.then(|| self.retries.grant(Retry::Connect, exchange.attempts))?;
+            return unaccepted.then(|| self.elsewhere(Retry::Connect, worker, exchange))?;
         }
-        // What ended two workers is what ends workers. A kept connection may just have been stale.
-        if exchange.attempts > 1 && (!was_kept || worker.is_marked(Mark::Silent)) {
-            return None;
+        if was_kept {
+            // Of a worker that says nothing to anybody it is no accident.
+            let is_accident = exchange.attempts == 1 || !worker.is_marked(Mark::Silent);
+            return is_accident.then(|| self.retries.grant(retry, exchange.attempts))?;
         }
-        self.retries.grant(retry, exchange.attempts)
+        // What ended two workers is what ends workers.
+        self.deaths += 1;
+        if self.deaths > 1 { None } else { self.elsewhere(retry, worker, exchange) }
     }
 
     async fn tunnel(

@@ -13,11 +13,12 @@ const DISABLED: &str = "arr-disable-session-affinity";
 
 /// The value of the cookie `name`; the first, where a client sends several.
 pub fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';'));
+    // Other cookies may be of any bytes.
+    let lines = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let mut pairs = lines.flat_map(|line| line.split(|&byte| byte == b';'));
     pairs.find_map(|pair| {
-        let (found, value) = pair.trim_ascii().split_once('=')?;
-        (found == name).then_some(value)
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        str::from_utf8(value).ok()
     })
 }
 
@@ -56,19 +57,20 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others() {
-        let cases: [(&[&'static str], Option<&str>); 7] = [
+        let cases: [(&[&'static str], Option<&str>); 8] = [
             (&["a=1"], Some("1")),
             (&["b=2; a=1"], Some("1")),
             (&["b=2;a=1;a=3"], Some("1")),
             (&["b=2", "a=1"], Some("1")),
             (&["aa=1; ba=1"], None),
             (&["a"], None),
+            (&["name=Jürgen; a=1"], Some("1")),
             (&[], None),
         ];
         for (lines, expected) in cases {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append(COOKIE, HeaderValue::from_static(line));
+                headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
             }
             assert_eq!(value(&headers, "a"), expected, "{lines:?}");
         }

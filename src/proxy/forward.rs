@@ -12,7 +12,7 @@ use crate::config::{Balance, Limits, Proxy, Reuse, Timeouts};
 use crate::outcome::{BadRequest, Cause};
 use crate::routing;
 use crate::telemetry::GaugeGuard;
-use crate::upstream::{End, Upstream, Wish};
+use crate::upstream::{Client, End, Upstream, Wish};
 
 use super::attempt::Failure;
 use super::cookies;
@@ -62,8 +62,12 @@ pub(super) struct Errand<'a> {
     pub(super) wish: Wish,
     /// Whether there may be connections that serve this client only.
     pub(super) has_own: bool,
+    /// Who those would be kept for.
+    pub(super) client: Client,
     /// Whether its connection is to serve nobody else from now on.
     pub(super) is_private: bool,
+    /// Workers on which a new connection ended without an answer.
+    pub(super) deaths: u32,
 }
 
 impl<'a> Forward<'a> {
@@ -83,7 +87,8 @@ impl<'a> Forward<'a> {
         let headers = client.headers();
         let authenticates = private::authenticates_connection(headers);
         let is_private = authenticates || upstream.pool.policy().reuse == Reuse::PerClient;
-        let own = self.private.worker_of(&upstream.pool);
+        let of = self.private.client(self.identity.ip);
+        let own = self.private.worker_of(&upstream.pool, of);
         let errand = Errand {
             upstream,
             private: self.private,
@@ -97,7 +102,9 @@ impl<'a> Forward<'a> {
             upload: Upload::new(self.request.body, self.limits.body, upstream.retry.body_buffer),
             wish: self.wish(&upstream.pool, headers, own.clone()),
             has_own: own.is_some(),
+            client: of,
             is_private,
+            deaths: 0,
             forward: self,
         };
         errand.run(client, exchange).await
@@ -143,6 +150,8 @@ impl Errand<'_> {
                 self.upstream.metrics.retried(retry.as_str());
             }
             exchange.attempts += 1;
+            // Of the attempt before.
+            (exchange.error, exchange.connect) = (None, None);
             let worker = Arc::clone(slot.worker());
             exchange.worker = Some(worker.identity().clone());
             let failure = match self.attempt(slot, retry, client, exchange).await {

@@ -55,7 +55,9 @@ impl Wanted<'_> {
     async fn wait(&self, client: &mut Downstream, queue: &mut Duration) -> Result<Slot, Cause> {
         let Some(mut waiting) = self.pool.wait(self.wish, self.end) else {
             // Those in line may all wait for a worker that this request does not need.
-            return self.pool.acquire_again(self.wish).map_err(|_| Cause::QueueFull);
+            let passes = !self.pool.is_barred();
+            let slot = passes.then(|| self.pool.acquire_again(self.wish).ok()).flatten();
+            return slot.ok_or(Cause::QueueFull);
         };
         let _counted = self.metrics.queued();
         let begun = Instant::now();

@@ -3,6 +3,7 @@
 //! A worker that authenticates connections and not requests (NTLM and Negotiate, RFC 4559) takes whatever comes over such
 //! a connection for the same user's. So it must never serve another client, and the client's next request must go over it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,65 +11,75 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, WWW_AUTHENTICATE};
 use parking_lot::Mutex;
 
-use crate::upstream::{Keeping, Upstream, Worker};
+use crate::upstream::{Client, Upstream, Worker};
 
 /// The schemes that authenticate a connection.
 const OF_CONNECTIONS: [&[u8]; 2] = [b"ntlm", b"negotiate"];
 
 /// Where connections are kept for one client connection. The workers have them; they are closed when this is dropped.
 pub struct PrivateConnections {
-    client: u64,
+    connection: u64,
     homes: Mutex<Vec<Home>>,
     /// Whether there was ever one, which for most clients is never.
     used: AtomicBool,
 }
 
-/// A worker that keeps connections for the client.
+/// A worker that has connections for one client.
 struct Home {
     upstream: Arc<str>,
+    client: Client,
     worker: Arc<Worker>,
 }
 
 impl PrivateConnections {
-    /// `client`: a number that no other client connection has.
-    pub fn new(client: u64) -> Self {
-        Self { client, homes: Mutex::default(), used: AtomicBool::new(false) }
+    /// `connection`: a number that no other client connection has.
+    pub fn new(connection: u64) -> Self {
+        Self { connection, homes: Mutex::default(), used: AtomicBool::new(false) }
     }
 
-    /// For whom the client's own connections are kept.
-    pub fn keeping(&self) -> Keeping {
-        Keeping::Client(self.client)
+    /// The client at this address: a proxy may send several over one connection.
+    pub fn client(&self, address: Option<IpAddr>) -> Client {
+        Client { connection: self.connection, address }
     }
 
-    /// The name of the worker of `upstream` that the client's connections are to.
-    pub fn worker_of(&self, upstream: &Upstream) -> Option<Arc<str>> {
+    /// The name of the worker of `upstream` that keeps connections for `client`.
+    pub fn worker_of(&self, upstream: &Upstream, client: Client) -> Option<Arc<str>> {
         if !self.used.load(Ordering::Relaxed) {
             return None;
         }
         let homes = self.homes.lock();
-        let home = homes.iter().find(|home| home.upstream == *upstream.name())?;
-        Some(Arc::clone(&home.worker.identity().name))
+        let home = homes.iter().find(|home| home.is_of(upstream, client))?;
+        let is_there = home.worker.keeps_for(client);
+        is_there.then(|| Arc::clone(&home.worker.identity().name))
     }
 
-    /// From now on `worker` has connections of this client, and no other worker of `upstream` has.
-    pub fn move_to(&self, upstream: &Upstream, worker: &Arc<Worker>) {
+    /// From now on `worker` has connections of `client`, and no other worker of `upstream` has.
+    pub fn move_to(&self, upstream: &Upstream, client: Client, worker: &Arc<Worker>) {
         self.used.store(true, Ordering::Relaxed);
         let mut homes = self.homes.lock();
-        if let Some(home) = homes.iter_mut().find(|home| home.upstream == *upstream.name()) {
-            if !Arc::ptr_eq(&home.worker, worker) {
-                home.worker.forget(self.client);
-                home.worker = Arc::clone(worker);
-            }
-            return;
+        // What is left behind is closed when it is too old, or with the client's connection.
+        homes.retain(|home| !home.worker.is_retired());
+        match homes.iter_mut().find(|home| home.is_of(upstream, client)) {
+            Some(home) => home.worker = Arc::clone(worker),
+            None => homes.push(Home {
+                upstream: Arc::clone(upstream.name()),
+                client,
+                worker: Arc::clone(worker),
+            }),
         }
-        homes.push(Home { upstream: Arc::clone(upstream.name()), worker: Arc::clone(worker) });
+    }
+}
+
+impl Home {
+    fn is_of(&self, upstream: &Upstream, client: Client) -> bool {
+        self.client == client && self.upstream == *upstream.name()
     }
 }
 
 impl Drop for PrivateConnections {
     fn drop(&mut self) {
         for home in self.homes.get_mut() {
-            home.worker.forget(self.client);
+            home.worker.forget(self.connection);
         }
     }
 }

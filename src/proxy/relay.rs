@@ -45,6 +45,8 @@ pub struct Broken {
     pub unanswered: bool,
     /// Not a byte of the request was taken by the connection.
     pub unsent: bool,
+    /// Since the exchange began.
+    pub after: Duration,
     /// The answer was not passed on, because the request is to be sent again.
     pub turned_down: Option<Retry>,
     /// For the log.
@@ -93,6 +95,7 @@ pub struct Relay<'a> {
 struct Running<'a> {
     relay: Relay<'a>,
     deadline: Deadline,
+    begun: Instant,
     /// The last time a byte of the request was sent.
     asked: Instant,
     /// The last time a byte moved to or from the worker, or came from the client.
@@ -138,6 +141,7 @@ impl Relay<'_> {
         let now = Instant::now();
         let running = Running {
             deadline: Deadline::default(),
+            begun: now,
             asked: now,
             moved: now,
             awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
@@ -297,6 +301,7 @@ impl Running<'_> {
                     if let Some(retry) = self.judge(&head) {
                         return Err(Broken::turned_down(retry));
                     }
+                    self.relay.upload.forget();
                     self.begin_response(head).await?;
                 }
             }
@@ -381,6 +386,7 @@ impl Running<'_> {
             response => Err(Broken {
                 unanswered: matches!(response, Response::Nothing),
                 unsent: self.relay.upload.is_unsent(),
+                after: self.begun.elapsed(),
                 error,
                 ..Cause::UpstreamClosed.into()
             }),
@@ -404,6 +410,13 @@ impl Broken {
 
 impl From<Cause> for Broken {
     fn from(cause: Cause) -> Self {
-        Self { cause, unanswered: false, unsent: false, turned_down: None, error: None }
+        Self {
+            cause,
+            unanswered: false,
+            unsent: false,
+            after: Duration::ZERO,
+            turned_down: None,
+            error: None,
+        }
     }
 }

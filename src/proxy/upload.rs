@@ -18,7 +18,7 @@ pub struct Upload {
     keep: usize,
     head: Bytes,
     piece: BytesMut,
-    /// All pieces so far, framed; `None` when they were too many to be kept.
+    /// All pieces so far, framed; `None` when they were too many to be kept, or are not needed any more.
     kept: Option<BytesMut>,
     /// Body bytes that came from the client.
     taken: u64,
@@ -65,6 +65,11 @@ impl Upload {
     /// Whether all that was sent can be sent once more.
     pub fn can_begin_again(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// It will not be sent again.
+    pub fn forget(&mut self) {
+        self.kept = None;
     }
 
     /// Whether the client has sent something of its body.
@@ -124,7 +129,8 @@ impl Upload {
     /// Keeps what was added to the piece after its first `before` bytes.
     fn keep(&mut self, before: usize) {
         let added = self.piece.get(before..).unwrap_or_default();
-        self.kept = self.kept.take().filter(|kept| kept.len() + added.len() <= self.keep);
+        let is_short = self.taken <= self.keep as u64;
+        self.kept = self.kept.take().filter(|_| is_short);
         if let Some(kept) = &mut self.kept {
             kept.put_slice(added);
         }

@@ -18,11 +18,11 @@ pub struct Arrival(Arc<AtomicUsize>);
 
 impl Expectation {
     pub(super) fn set(&self, hopeful: bool) {
-        self.hopeful.store(hopeful, Ordering::Relaxed);
+        self.hopeful.store(hopeful, Ordering::SeqCst);
     }
 
     pub(super) fn is_set(&self) -> bool {
-        self.hopeful.load(Ordering::Relaxed)
+        self.hopeful.load(Ordering::SeqCst)
     }
 
     pub(super) fn announce(&self) -> Arrival {

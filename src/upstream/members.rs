@@ -66,10 +66,19 @@ impl Members {
     }
 
     /// The worker that the request belongs to, while it can be served there.
-    fn own(&self, wish: &Wish) -> Option<&Arc<Worker>> {
-        let index = self.by_name.get(wish.belongs_to.as_ref()?)?;
-        let own = self.workers.get(*index)?;
-        (own.fitness() >= Fitness::Survivor && is_untried(wish, own)).then_some(own)
+    pub(super) fn own(&self, wish: &Wish) -> Option<&Arc<Worker>> {
+        let own = self.serving(wish.belongs_to.as_ref()?)?;
+        is_untried(wish, own).then_some(own)
+    }
+
+    /// Whether the worker of this name gets the requests that belong to it.
+    pub(super) fn can_serve_its_own(&self, name: &Arc<str>) -> bool {
+        self.serving(name).is_some()
+    }
+
+    fn serving(&self, name: &Arc<str>) -> Option<&Arc<Worker>> {
+        let worker = self.workers.get(*self.by_name.get(name)?)?;
+        (worker.fitness() >= Fitness::Survivor).then_some(worker)
     }
 
     /// Nobody is fit and free: one that something speaks against takes it, but never while a better one is merely busy. The request has had its turn: with a second one, only every other worker

@@ -31,7 +31,7 @@ pub struct Queue<W, T> {
 
 /// What somebody waits for.
 pub trait Wish {
-    /// The line to stand in. Does not change while it waits.
+    /// The line to enter.
     fn line(&self) -> LineOf;
 
     /// Whether it may have to wait for something that others do not want: those who come later pass it then.
@@ -178,6 +178,19 @@ impl<W: Wish, T> Queue<W, T> {
         drop(unclaimed);
     }
 
+    /// Puts those who wait for a worker that is not to be had among those who take any, by their numbers. `is_gone`: whether
+    /// the worker of this name is not.
+    pub fn pour(&self, is_gone: impl Fn(&Arc<str>) -> bool) {
+        let mut lines = self.lines.lock();
+        let gone = |(line, _): &(&LineOf, _)| line.as_ref().is_some_and(&is_gone);
+        let gone: Vec<LineOf> =
+            lines.lines.iter().filter(gone).map(|(line, _)| line.clone()).collect();
+        for line in gone {
+            let waiters = lines.lines.remove(&line).unwrap_or_default();
+            lines.lines.entry(None).or_default().extend(waiters);
+        }
+    }
+
     /// Brings what is seen without the lock up to date.
     fn show(&self, lines: &Lines<W, T>) {
         self.waiting.store(lines.count, Ordering::SeqCst);
@@ -201,14 +214,25 @@ impl<W: Wish, T> Lines<W, T> {
         self.lines.entry(waiter.wish.line()).or_default().insert(number, waiter);
     }
 
+    /// Takes the waiter of `number` out of `line`, or out of the one for any worker, where it may have been put.
     fn remove(&mut self, line: &LineOf, number: i64) -> Option<Waiter<W, T>> {
+        let waiter = match self.take_from(line, number) {
+            Some(waiter) => waiter,
+            None => self.take_from(&None, number)?,
+        };
+        self.count -= 1;
+        self.ordinary -= usize::from(!waiter.wish.is_choosy());
+        Some(waiter)
+    }
+}
+
+impl<W, T> Lines<W, T> {
+    fn take_from(&mut self, line: &LineOf, number: i64) -> Option<Waiter<W, T>> {
         let others = self.lines.get_mut(line)?;
         let waiter = others.remove(&number)?;
         if others.is_empty() {
             self.lines.remove(line);
         }
-        self.count -= 1;
-        self.ordinary -= usize::from(!waiter.wish.is_choosy());
         Some(waiter)
     }
 }
@@ -219,7 +243,7 @@ impl<W: Wish, T> Waiting<'_, W, T> {
         (&mut self.answer).await.ok()
     }
 
-    /// Changes what is wished for, but not the line. To be followed by a [`Queue::serve_all`].
+    /// Changes what is wished for; the line is left for that of any worker where that makes a difference. To be followed by a [`Queue::serve_all`].
     pub fn amend(&self, edit: impl FnOnce(&mut W)) {
         let mut lines = self.queue.lines.lock();
         if let Some(mut waiter) = lines.remove(&self.line, self.number) {

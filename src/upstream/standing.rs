@@ -32,7 +32,8 @@ pub enum Fitness {
     Full,
 }
 
-/// The marks of one worker.
+/// The marks of one worker. In one order with the queue, as slots are: who takes a mark away looks whether somebody waits
+/// afterwards.
 #[derive(Debug, Default)]
 pub(super) struct Standing(AtomicU8);
 
@@ -41,19 +42,19 @@ impl Standing {
     pub(super) fn set(&self, mark: Mark, on: bool) -> bool {
         let bit = mark as u8;
         let before = match on {
-            true => self.0.fetch_or(bit, Ordering::Relaxed),
-            false => self.0.fetch_and(!bit, Ordering::Relaxed),
+            true => self.0.fetch_or(bit, Ordering::SeqCst),
+            false => self.0.fetch_and(!bit, Ordering::SeqCst),
         };
         (before & bit != 0) != on
     }
 
     pub(super) fn has(&self, mark: Mark) -> bool {
-        self.0.load(Ordering::Relaxed) & mark as u8 != 0
+        self.0.load(Ordering::SeqCst) & mark as u8 != 0
     }
 
     /// `survivors`: whether there is a connection that needs no listener; asked only when that matters.
     pub(super) fn fitness(&self, survivors: impl FnOnce() -> bool) -> Fitness {
-        if self.0.load(Ordering::Relaxed) == 0 {
+        if self.0.load(Ordering::SeqCst) == 0 {
             return Fitness::Full;
         }
         if self.has(Mark::Drained) {

@@ -16,6 +16,8 @@ pub struct Wish {
     pub tried: Vec<Arc<Worker>>,
     /// One that is only tried again when there is no other.
     pub avoided: Option<Arc<Worker>>,
+    /// Whether the worker that it belongs to could be had when it got in line; set then.
+    pub waits_for_own: bool,
 }
 
 impl Wish {
@@ -40,7 +42,7 @@ impl Wish {
 
 impl queue::Wish for Wish {
     fn line(&self) -> queue::LineOf {
-        self.belongs_to.clone()
+        self.belongs_to.clone().filter(|_| self.waits_for_own)
     }
 
     fn is_choosy(&self) -> bool {

@@ -22,7 +22,7 @@ use super::Upstream;
 use super::balance::Load;
 use super::connection::{Check, Connection};
 use super::ejection::Failures;
-use super::idle::{IdleConnections, Keeping};
+use super::idle::{Client, IdleConnections, Keeping};
 use super::peak_ewma::PeakEwma;
 use super::slot::Slot;
 use super::slots::{Left, Slots, Taken};
@@ -400,9 +400,14 @@ impl Worker {
         self.idle.put(connection, &self.terms.connections, (keeping, check), is_wanted);
     }
 
-    /// Closes what was kept for a client that has left.
-    pub fn forget(&self, client: u64) {
-        self.idle.forget(client);
+    /// Whether a connection is kept for `client`.
+    pub fn keeps_for(&self, client: Client) -> bool {
+        self.idle.has_private(client)
+    }
+
+    /// Closes what was kept for a client connection that has ended.
+    pub fn forget(&self, connection: u64) {
+        self.idle.forget(connection);
     }
 
     /// Whether it takes only so many connections.

@@ -51,7 +51,8 @@ pub struct Upstream {
     /// A worker that joins others which serve already (a replacement, a new address of a host name),
     /// or comes back to them (healthy again, tried again, enabled), gets a share of the requests that
     /// grows to its full one during this time: a process that has just started is slower, and some
-    /// caches are empty. With `off` it gets its full share at once.
+    /// caches are empty. With `off` it gets its full share at once, and so it does with `balance: hash`,
+    /// where a key has one worker.
     pub slow_start: OrOff<Span>,
 
     /// When a connection to a worker is used again.

@@ -63,10 +63,9 @@ impl Ring {
             worker.is_some_and(|worker| self.has_room(index, worker.in_flight(), in_flight))
         };
         let fits = |index: &usize| has_room(index) && takes(index);
-        let turns = |index: &usize| fits(index) && pool.taking_turn(*index).is_some();
         let owner = self.nearest(key).next()?;
         self.nearest(key)
-            .find(turns)
+            .find(fits)
             .or_else(|| pool.indices_from(owner).find(fits))
             .or_else(|| self.nearest(key).find(takes))
             .or_else(|| pool.first_from(owner))

@@ -4,12 +4,13 @@
 //! can cost a Windows worker its listener (CPython gh-93821).
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::Address;
 use crate::net::{self, Stream};
@@ -22,7 +23,8 @@ use super::Worker;
 
 /// How long the system and the worker may take for a connection, TLS included, whether or not somebody still waits for it.
 const CONNECT_AT_LEAST: Duration = Duration::from_secs(30);
-/// How long a request may wait for its turn to connect. Nobody is to blame for that but the number of them.
+/// How long a request may wait for its turn to connect while others get their connections: nobody is to blame for that but
+/// their number.
 const TURN_WITHIN: Duration = Duration::from_secs(30);
 /// Connections that are being made to one worker at a time. More would wait in its accept queue, where a reset costs a
 /// Windows worker its listener (CPython gh-93821); they wait here instead.
@@ -50,6 +52,8 @@ pub enum Purpose {
 /// Who may connect to a worker, and how many at a time.
 pub(super) struct Gate {
     connecting: Semaphore,
+    /// Connections that came about, so that those who wait see whether it goes on.
+    made: AtomicUsize,
     /// `None`: as many connections as one likes.
     room: Option<Room>,
 }
@@ -71,7 +75,7 @@ impl Gate {
             checks: Arc::new(Semaphore::new(1)),
             wanting: AtomicUsize::new(0),
         });
-        Self { connecting: Semaphore::new(MAX_CONNECTING), room }
+        Self { connecting: Semaphore::new(MAX_CONNECTING), made: AtomicUsize::new(0), room }
     }
 
     /// Whether somebody waits for a connection to end.
@@ -128,15 +132,17 @@ impl Worker {
         let (begins, began) = oneshot::channel();
         let (sender, receiver) = oneshot::channel();
         let worker = Arc::clone(self);
-        let limit = deadline.unwrap_or(CONNECT_AT_LEAST).max(CONNECT_AT_LEAST);
+        let patience = deadline.unwrap_or(CONNECT_AT_LEAST);
         tokio::spawn(async move {
-            let connected = worker.open(purpose, limit, begins).await;
-            if let Err(Ok(connection)) = sender.send(connected) {
-                worker.park(connection, Keeping::Anybody, Check::Notes);
+            let connected = worker.open(purpose, patience, begins).await;
+            match sender.send(connected) {
+                // Where connections are few, the one for checks is to be free for the next.
+                Err(Ok(late)) if purpose == Purpose::Check && worker.is_limited() => late.close(),
+                Err(Ok(late)) => worker.park(late, Keeping::Anybody, Check::Notes),
+                Ok(()) | Err(Err(_)) => {}
             }
         });
-        // An error: it has ended already, and says how.
-        let _ = timeout(TURN_WITHIN, began).await.map_err(|_| ConnectError::NoRoom)?;
+        self.wait_for_turn(began, patience).await?;
         let answer = match deadline {
             Some(deadline) => {
                 timeout(deadline, receiver).await.map_err(|_| ConnectError::TimedOut)?
@@ -151,12 +157,32 @@ impl Worker {
         })
     }
 
-    /// Opens a connection within `limit` when it is its turn, which `begins` is told; not at all when nobody is there to be
-    /// told.
+    /// Waits until a connect begins. When none to this worker has come about within `patience`, that is the worker's doing.
+    async fn wait_for_turn(
+        &self,
+        mut began: oneshot::Receiver<()>,
+        patience: Duration,
+    ) -> Result<(), ConnectError> {
+        let made = || self.gate.made.load(Ordering::Relaxed);
+        let until = Instant::now() + TURN_WITHIN;
+        while Instant::now() < until {
+            let before = made();
+            match timeout(patience, &mut began).await {
+                // An error: it has ended already, and says how.
+                Ok(_) => return Ok(()),
+                Err(_elapsed) if made() == before => return Err(ConnectError::TimedOut),
+                Err(_elapsed) => {}
+            }
+        }
+        Err(ConnectError::NoRoom)
+    }
+
+    /// Opens a connection when it is its turn, which `begins` is told; not at all when nobody is there to be told. After
+    /// `patience` it goes on for whoever comes next, and others may begin.
     async fn open(
         &self,
         purpose: Purpose,
-        limit: Duration,
+        patience: Duration,
         mut begins: oneshot::Sender<()>,
     ) -> io::Result<Connection> {
         let (permit, one_of_few) = tokio::select! {
@@ -165,14 +191,26 @@ impl Worker {
         };
         let _ = begins.send(());
         let stream = async {
-            let connected = Stream::connect(self.address()).await;
-            // What follows does not happen in the worker's accept queue.
-            drop(one_of_few);
+            let mut connect = pin!(Stream::connect(self.address()));
+            let connected = match timeout(patience, connect.as_mut()).await {
+                Ok(connected) => {
+                    // What follows does not happen in the worker's accept queue.
+                    drop(one_of_few);
+                    connected
+                }
+                Err(_elapsed) => {
+                    drop(one_of_few);
+                    connect.await
+                }
+            };
             if connected.as_ref().is_err_and(net::nobody_listens) {
                 self.doubt();
             }
-            self.secure(connected?).await
+            let stream = self.secure(connected?).await?;
+            self.gate.made.fetch_add(1, Ordering::Relaxed);
+            io::Result::Ok(stream)
         };
+        let limit = patience.max(CONNECT_AT_LEAST);
         let stream = timeout(limit, stream).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let held = Held::new(self.metrics.connection(), permit);
         let max_age = self.terms.connections.max_age;
