@@ -24,7 +24,10 @@ pub struct Connections {
     ///   workers that authenticate connections instead of requests.
     ///
     /// Whatever is set here, a connection on which NTLM or Negotiate was spoken is treated as with
-    /// `per_client`: others would act in the name of that client.
+    /// `per_client`: others would act in the name of that client. (With `never` nobody gets through
+    /// the handshake of NTLM, which takes several requests on one connection.) Users that a trusted
+    /// proxy sends over one connection are told apart by their addresses; where they share one, that
+    /// proxy has to keep their connections apart.
     pub reuse: Reuse,
 
     /// How long an unused connection is kept. Default: `4s` for `servers`, `60s` for `app`.
@@ -43,7 +46,8 @@ pub struct Connections {
     /// How many requests a connection serves at most; 0 is no limit.
     pub max_requests: u64,
 
-    /// Unused connections kept for each worker; 0 opens a connection for each request.
+    /// Unused connections kept for each worker; 0 opens a connection for each request. Those that are
+    /// kept for one client come on top of it.
     pub max_idle: u32,
 
     /// Connections opened to a worker as soon as it joins, so that its first requests do not wait

@@ -143,7 +143,9 @@ pub struct Rewrite {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// TCP (or Unix socket) connection to the worker. Answered with 504.
+    /// TCP (or Unix socket) connection to the worker, with TLS if it speaks that. Answered with 504.
+    /// At most four are being made to one worker at a time; while those come about, the wait for a
+    /// turn does not count (it ends after 30 s).
     pub connect: OrOff<Span>,
 
     /// Request fully sent to response header: the longest a silent request may compute. Answered

@@ -58,7 +58,9 @@ pub struct Upstream {
     /// When a connection to a worker is used again.
     pub connections: Connections,
 
-    /// Requests in flight on one worker, at most; one more waits in `queue`. Checks do not count.
+    /// Requests in flight on one worker, at most; one more waits in `queue`. Checks do not count; a
+    /// WebSocket or a stream does, for as long as it is open, so an app with many of them needs a
+    /// higher number.
     ///
     /// For supervised Uvicorn workers with `--limit-concurrency N` in `args` (or
     /// `UVICORN_LIMIT_CONCURRENCY` in `env`) it is N − 2 at most, because Uvicorn refuses from the
