@@ -17,6 +17,7 @@ mod encode;
 mod exchange;
 mod forward;
 mod hash_key;
+mod judge;
 mod local;
 mod place;
 mod private;

@@ -171,6 +171,11 @@ impl Upstream {
         self.members.load().tokens.worker(token).cloned()
     }
 
+    /// The value of the affinity cookie for `worker`, if it is in rotation.
+    pub fn token_of(&self, worker: &Worker) -> Option<Arc<str>> {
+        self.members.load().tokens.of(&worker.identity().name).cloned()
+    }
+
     /// Whether a worker gets requests as it should; one that is only tried for want of a better does not count.
     pub fn is_ready(&self) -> bool {
         self.members.load().workers.iter().any(|worker| worker.fitness() > Fitness::LastResort)

@@ -6,7 +6,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::client::Scheme;
-use crate::upstream::{Affinity, Upstream};
+use crate::upstream::Upstream;
 
 /// An app that answers with this header set to `true` wants no affinity cookie with it, as it would tell IIS's ARR.
 const DISABLED: &str = "arr-disable-session-affinity";
@@ -27,22 +27,21 @@ pub fn worker(headers: &HeaderMap, upstream: &Upstream) -> Option<Arc<str>> {
     upstream.worker_of_token(value(headers, upstream.affinity()?.cookie())?)
 }
 
-/// What keeps a client with `worker`; `None` where its cookie says so already.
+/// What keeps a client with the worker that `token` is for; `None` where its `cookie` says so already.
 pub fn keeping(
     headers: &HeaderMap,
-    affinity: &Affinity,
-    worker: &str,
+    cookie: &str,
+    token: &str,
     scheme: Scheme,
 ) -> Option<HeaderValue> {
-    let token = affinity.token(worker);
-    if value(headers, affinity.cookie()) == Some(&*token) {
+    if value(headers, cookie) == Some(token) {
         return None;
     }
     let secure = match scheme {
         Scheme::Https => "; Secure",
         Scheme::Http => "",
     };
-    let cookie = format!("{}={token}; Path=/; HttpOnly; SameSite=Lax{secure}", affinity.cookie());
+    let cookie = format!("{cookie}={token}; Path=/; HttpOnly; SameSite=Lax{secure}");
     HeaderValue::try_from(cookie).ok()
 }
 

@@ -53,7 +53,6 @@ pub enum Forwarded {
 pub(super) struct Errand<'a> {
     pub(super) forward: Forward<'a>,
     pub(super) upstream: &'a ServedUpstream,
-    pub(super) private: &'a PrivateConnections,
     pub(super) retries: Retries<'a>,
     pub(super) bounds: Bounds<'a>,
     /// After rewriting.
@@ -91,7 +90,6 @@ impl<'a> Forward<'a> {
         let own = self.private.worker_of(&upstream.pool, of);
         let errand = Errand {
             upstream,
-            private: self.private,
             retries: Retries {
                 policy: &upstream.retry,
                 pool: &upstream.pool,

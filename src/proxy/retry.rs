@@ -1,7 +1,7 @@
 //! When a request may be sent again, and why.
 //!
 //! Never once a byte of a response came, but for two kinds of answers that are turned down whole. Whatever is sent again
-//! was either never seen by a worker, or can be seen twice (RFC 9110 section 9.2.2).
+//! was either never seen by an app, as far as can be told, or can be seen twice (RFC 9110 section 9.2.2).
 
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, SERVER};
@@ -77,7 +77,8 @@ impl Retries<'_> {
 /// Whether this is what Uvicorn answers in the app's stead when `--limit-concurrency` is reached: its text has 19 bytes,
 /// and it closes the connection. An app that says the same of itself does not close.
 ///
-/// With `--no-server-header` it cannot be told from another server's. Not to be asked where the connection would be closed anyway: by the request, or by a worker that stops.
+/// With `--no-server-header` it cannot be told from another server's. Not to be asked where the connection would be closed
+/// anyway: by the request, or by a worker that stops.
 pub fn is_limit_of_uvicorn(head: &ResponseHead) -> bool {
     let is = |name, value: &str| head.headers.get(name).is_some_and(|found| found == value);
     head.status == StatusCode::SERVICE_UNAVAILABLE

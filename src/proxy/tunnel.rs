@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::StatusCode;
 use parking_lot::Mutex;
+use pingora::http::ResponseHeader;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
+use crate::upstream::Connection;
 
+use super::downstream::Downstream;
+use super::exchange::Exchange;
 use super::relay::Bounds;
 
 /// Read at once in either direction.
@@ -28,17 +33,47 @@ const MASKED: u8 = 0x80;
 const CLOSE_FRAME: usize = 131;
 
 /// One end of a tunnel, with what was read from it before the tunnel began.
-pub struct Side {
-    pub stream: Stream,
-    pub read_ahead: BytesMut,
+struct Side {
+    stream: Stream,
+    read_ahead: BytesMut,
+}
+
+/// Passes the worker's word on that it switches protocols, then everything else, and writes into `exchange` what happened.
+pub async fn switch(
+    mut client: Downstream,
+    connection: Connection,
+    head: ResponseHeader,
+    bounds: &Bounds<'_>,
+    exchange: &mut Exchange,
+) {
+    exchange.sent_status = Some(StatusCode::SWITCHING_PROTOCOLS.as_u16());
+    let switched = match client.write_head(head).await {
+        Ok(()) => client.flush().await,
+        Err(cause) => Err(cause),
+    };
+    let stream = match (switched, client.into_stream()) {
+        (Ok(()), Some(stream)) => stream,
+        (switched, _) => {
+            connection.close();
+            exchange.aborted(switched.err().unwrap_or(Cause::Internal));
+            return;
+        }
+    };
+    let (stream, read_ahead) = stream.into_parts();
+    let client = Side { stream, read_ahead };
+    let (stream, read_ahead, _held) = connection.into_parts();
+    let traffic = run(client, Side { stream, read_ahead }, bounds).await;
+    exchange.request_body = traffic.from_client;
+    exchange.response_body = traffic.to_client;
+    exchange.tunnelled(traffic.cause);
 }
 
 /// Bytes moved through a tunnel, and why it ended if not because a side ended it.
 #[derive(Debug, Default)]
-pub struct Traffic {
-    pub from_client: u64,
-    pub to_client: u64,
-    pub cause: Option<Cause>,
+struct Traffic {
+    from_client: u64,
+    to_client: u64,
+    cause: Option<Cause>,
 }
 
 /// Which direction came to its end first.
@@ -62,7 +97,7 @@ enum Broken {
 }
 
 /// Moves bytes until both directions are at their end. The end of one side is passed on to the other as FIN.
-pub async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
+async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
     let (client_read, client_write) = tokio::io::split(client.stream);
     let (worker_read, worker_write) = tokio::io::split(worker.stream);
     let moved = Moved::new();

@@ -25,7 +25,10 @@ pub struct Affinity {
 
 /// What the cookies of the present workers say.
 #[derive(Default)]
-pub(super) struct Tokens(HashMap<Box<str>, Arc<str>>);
+pub(super) struct Tokens {
+    names: HashMap<Arc<str>, Arc<str>>,
+    tokens: HashMap<Arc<str>, Arc<str>>,
+}
 
 /// The system gives no random numbers.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +53,7 @@ impl Affinity {
     }
 
     /// The value of the cookie for the worker of this name.
-    pub fn token(&self, worker: &str) -> String {
+    fn token(&self, worker: &str) -> String {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(self.upstream.as_bytes());
         // No name has it.
@@ -67,12 +70,23 @@ impl Affinity {
 
 impl Tokens {
     pub(super) fn new<'a>(affinity: &Affinity, names: impl Iterator<Item = &'a Arc<str>>) -> Self {
-        Self(names.map(|name| (affinity.token(name).into(), Arc::clone(name))).collect())
+        let mut tokens = Self::default();
+        for name in names {
+            let token: Arc<str> = affinity.token(name).into();
+            tokens.names.insert(Arc::clone(&token), Arc::clone(name));
+            tokens.tokens.insert(Arc::clone(name), token);
+        }
+        tokens
+    }
+
+    /// The token for the worker of this name.
+    pub(super) fn of(&self, name: &str) -> Option<&Arc<str>> {
+        self.tokens.get(name)
     }
 
     /// The name of the worker that `token` is for.
     pub(super) fn worker(&self, token: &str) -> Option<&Arc<str>> {
-        self.0.get(token)
+        self.names.get(token)
     }
 }
 

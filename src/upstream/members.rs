@@ -81,8 +81,8 @@ impl Members {
         (worker.fitness() >= Fitness::Survivor).then_some(worker)
     }
 
-    /// Nobody is fit and free: one that something speaks against takes it, but never while a better one is merely busy. The request has had its turn: with a second one, only every other worker
-    /// would ever be the first to be looked at.
+    /// Nobody is fit and free: one that something speaks against takes it, but never while a better one is merely busy. The
+    /// request has had its turn: with a second one, only every other worker would ever be the first to be looked at.
     fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
         let usable = |worker: &&Arc<Worker>| worker.fitness() > Fitness::Never;
         let untried = self.workers.iter().filter(usable).filter(|worker| is_untried(wish, worker));

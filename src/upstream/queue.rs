@@ -243,7 +243,7 @@ impl<W: Wish, T> Waiting<'_, W, T> {
         (&mut self.answer).await.ok()
     }
 
-    /// Changes what is wished for; the line is left for that of any worker where that makes a difference. To be followed by a [`Queue::serve_all`].
+    /// Changes what is wished for, perhaps to what makes another line the right one. To be followed by a [`Queue::serve_all`].
     pub fn amend(&self, edit: impl FnOnce(&mut W)) {
         let mut lines = self.queue.lines.lock();
         if let Some(mut waiter) = lines.remove(&self.line, self.number) {

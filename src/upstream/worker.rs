@@ -1,8 +1,10 @@
 //! One generation of one worker: its slots, what speaks against it, what is counted of it.
 //!
-//! How connections to it come about is in [`connect`], how they are kept in [`super::idle`].
+//! How connections to it come about is in [`connect`], how they are kept in [`super::idle`], whether its process is still
+//! what it was in [`vitality`].
 
 mod connect;
+mod vitality;
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use crate::config::{Address, Connections};
 use crate::net::tls;
@@ -31,11 +33,6 @@ use super::standing::{Fitness, Mark, Standing};
 
 use connect::Gate;
 pub use connect::{ConnectError, Purpose};
-
-/// How long it may take until the loss of a listener is noticed.
-const JUDGED_WITHIN: Duration = Duration::from_secs(1);
-/// How long it may take until the end of a process is noticed.
-const MISSED_WITHIN: Duration = Duration::from_millis(50);
 
 /// Who a worker is, for choosing, logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -318,54 +315,6 @@ impl Worker {
             }
             vacated.await;
         }
-    }
-
-    /// Changes with whatever makes doubt, from now on, that anybody listens at its address.
-    pub fn doubts(&self) -> watch::Receiver<u64> {
-        self.doubts.subscribe()
-    }
-
-    /// Whether its listener is gone while its process lives, so that a connection which was reset before an answer came
-    /// was never accepted: accepted ones survive their listener. Waits until whoever watches the worker knows; nobody
-    /// does for a fixed one.
-    pub async fn has_lost_its_listener(&self) -> bool {
-        if !self.is_supervised() {
-            return false;
-        }
-        self.doubt();
-        let deaf = async {
-            loop {
-                let judged = self.judged.notified();
-                if self.is_marked(Mark::Deaf) || self.is_retired() {
-                    return self.is_marked(Mark::Deaf);
-                }
-                judged.await;
-            }
-        };
-        timeout(JUDGED_WITHIN, deaf).await.unwrap_or(false)
-    }
-
-    /// To be called after a connection ended without an answer, before anybody else is sent to the worker: waits a moment
-    /// for whoever watches its process to see that it has ended, as its other connections may still look open.
-    pub async fn settle(&self) {
-        if !self.is_supervised() {
-            return;
-        }
-        let gone = async {
-            loop {
-                let judged = self.judged.notified();
-                if self.is_retired() {
-                    return;
-                }
-                judged.await;
-            }
-        };
-        // Over in any case.
-        let _ = timeout(MISSED_WITHIN, gone).await;
-    }
-
-    fn doubt(&self) {
-        self.doubts.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Whether it has left its pool.
