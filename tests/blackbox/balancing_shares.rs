@@ -130,7 +130,9 @@ fn a_drained_worker_gets_nothing_by_any_of_them() {
     let all = ["least_requests", "round_robin", "random", "latency", "hash, hash_on: query:key"];
     for balance in all {
         let team: [_; 3] = PlainWorker::team();
-        let edge = Pool::with(&format!("balance: {balance}")).before(&addresses(&team));
+        // It has its whole share again as soon as it is back.
+        let edge =
+            Pool::with(&format!("balance: {balance}, slow_start: off")).before(&addresses(&team));
         let mut client = edge.connect();
         let mut ask_for_all_keys = || {
             for key in 0..60 {
