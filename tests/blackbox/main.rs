@@ -11,6 +11,7 @@
 )]
 
 mod support;
+mod upstream_regressions;
 
 mod admin_api;
 mod bad_workers_harm_nobody_else;
