@@ -345,7 +345,7 @@ impl Upstream {
         if waits_for_own {
             self.pour();
         }
-        self.queue.serve_at(wish.belongs_to.as_ref(), |wish| self.turn(wish));
+        self.queue.serve_at(wish.belongs_to.as_ref(), self.turns());
         Some(waiting)
     }
 
@@ -359,7 +359,7 @@ impl Upstream {
     pub(in crate::upstream) fn serve_queue(self: &Arc<Self>) {
         if !self.queue.is_empty() {
             self.pour();
-            self.queue.serve_all(|wish| self.turn(wish));
+            self.queue.serve_all(self.turns());
         }
     }
 
@@ -374,12 +374,24 @@ impl Upstream {
         self.queue.is_barred()
     }
 
-    fn turn(self: &Arc<Self>, wish: &Wish) -> Turn<Result<Slot, NoWorker>> {
-        match self.find(wish) {
-            Ok(slot) => Turn::Serve(Ok(slot)),
-            Err(Unavailable::Nobody) if !self.is_hopeful() => Turn::Serve(Err(NoWorker)),
-            Err(_) if wish.is_choosy() => Turn::Skip,
-            Err(_) => Turn::Stop,
+    /// What there is for each of those who wait, asked one after the other.
+    fn turns(self: &Arc<Self>) -> impl FnMut(&Wish) -> Turn<Result<Slot, NoWorker>> {
+        let mut only_choosy = false;
+        move |wish| {
+            if only_choosy && !wish.is_choosy() {
+                return Turn::Skip;
+            }
+            match self.find(wish) {
+                Ok(slot) => Turn::Serve(Ok(slot)),
+                Err(Unavailable::Nobody) if !self.is_hopeful() => Turn::Serve(Err(NoWorker)),
+                Err(_) if wish.is_choosy() => Turn::Skip,
+                // Who may take any worker waits for the best of them. One behind it may have to be content with another.
+                Err(_) if self.queue.has_choosy() && self.members.load().has_room() => {
+                    only_choosy = true;
+                    Turn::Skip
+                }
+                Err(_) => Turn::Stop,
+            }
         }
     }
 
@@ -399,7 +411,7 @@ impl Upstream {
             count.fetch_sub(1, Ordering::Relaxed);
         }
         if !self.queue.is_empty() {
-            self.queue.serve_at(Some(&worker.identity().name), |wish| self.turn(wish));
+            self.queue.serve_at(Some(&worker.identity().name), self.turns());
         }
     }
 }

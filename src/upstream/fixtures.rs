@@ -1,12 +1,18 @@
 //! Upstreams and workers for tests.
 
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Address, Balance, Connections, Percent, Queue, Retry, RetryOn, Reuse};
+#[cfg(unix)]
+use crate::net::Stream;
 use crate::telemetry::Metrics;
 
+#[cfg(unix)]
+use super::{Connection, Held};
 use super::{Identity, Location, Upstream, Worker};
 
 /// An upstream `u` that takes workers in turn, with no limit that a test would meet unless it asks for it.
@@ -55,8 +61,21 @@ pub fn supervised(upstream: &Upstream, name: &str, address: Address) -> Worker {
     worker_of(upstream, Identity { name: name.into(), generation: 1, pid: Some(1) }, address)
 }
 
-fn worker_of(upstream: &Upstream, identity: Identity, address: Address) -> Worker {
+/// As [`worker`], whoever it is.
+pub fn worker_of(upstream: &Upstream, identity: Identity, address: Address) -> Worker {
     let metrics = Metrics::new().expect("metrics").worker("u", &identity.name);
     let location = Location { address, host: None };
     Worker::new(identity, location, NonZeroU16::MIN, upstream.terms(), metrics)
+}
+
+/// A connection to `worker`, and the worker's end of it, which does not block.
+#[cfg(unix)]
+pub fn connection(upstream: &Upstream, worker: &Worker) -> (Connection, UnixStream) {
+    let (near, far) = UnixStream::pair().expect("a pair of sockets");
+    for end in [&near, &far] {
+        end.set_nonblocking(true).expect("it does not block");
+    }
+    let stream = Stream::Local(tokio::net::UnixStream::from_std(near).expect("a runtime"));
+    let held = Held::new(worker.metrics().connection(), None);
+    (Connection::new(stream, held, Arc::default(), upstream.policy().max_age), far)
 }

@@ -58,7 +58,7 @@ impl Lists {
         };
         let list = self.private.get_mut(&connection)?;
         let index = list.iter().rposition(|(kept_for, _)| *kept_for == address)?;
-        let (_, parked) = list.swap_remove(index);
+        let (_, parked) = list.remove(index);
         if list.is_empty() {
             self.private.remove(&connection);
         }

@@ -54,6 +54,12 @@ impl Members {
         }
     }
 
+    /// Whether there is a slot at all, if only for a request that has no better choice.
+    pub(super) fn has_room(&self) -> bool {
+        let takes = |worker: &Arc<Worker>| worker.has_room() && worker.fitness() > Fitness::Never;
+        self.workers.iter().any(takes)
+    }
+
     fn pick(
         &self,
         wish: &Wish,

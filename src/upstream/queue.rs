@@ -14,6 +14,9 @@ use super::sync::{AtomicUsize, Mutex, Ordering, oneshot};
 /// Where the numbers of those begin who enter at the front; the others count from 0.
 const FRONT: i64 = i64::MIN / 2;
 
+/// The part of the places that is left to those who take any worker: one in so many.
+const LEFT_TO_OTHERS: usize = 4;
+
 /// Which line to stand in: that of the worker of this name, or the one for any worker.
 pub type LineOf = Option<Arc<str>>;
 
@@ -111,12 +114,17 @@ impl<W: Wish, T> Queue<W, T> {
         self.ordinary.load(Ordering::SeqCst) > 0
     }
 
+    /// Whether anybody waits who may take what those before it do not.
+    pub fn has_choosy(&self) -> bool {
+        self.len() > self.ordinary.load(Ordering::SeqCst)
+    }
+
     /// Gets in line; `None` when there is no place. To be followed by a [`Self::serve_at`].
     pub fn enter(&self, wish: W, end: End) -> Option<Waiting<'_, W, T>> {
         let (sender, answer) = oneshot::channel();
         let line = wish.line();
         let mut lines = self.lines.lock();
-        if end == End::Back && lines.count >= self.size {
+        if end == End::Back && !lines.has_place(line.as_ref(), self.size) {
             return None;
         }
         let counter = match end {
@@ -227,6 +235,14 @@ impl<W: Wish, T> Lines<W, T> {
 }
 
 impl<W, T> Lines<W, T> {
+    /// Whether one more may wait in `line`. Those for one worker leave some places to the others, who would be refused for
+    /// the sake of a worker that they do not need.
+    fn has_place(&self, line: Option<&Arc<str>>, size: usize) -> bool {
+        let others = self.lines.get(&None).map_or(0, BTreeMap::len);
+        let is_crowded = line.is_some() && self.count - others >= size - size / LEFT_TO_OTHERS;
+        self.count < size && !is_crowded
+    }
+
     fn take_from(&mut self, line: &LineOf, number: i64) -> Option<Waiter<W, T>> {
         let others = self.lines.get_mut(line)?;
         let waiter = others.remove(&number)?;

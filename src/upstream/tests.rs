@@ -5,6 +5,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::config::{Address, Connections};
 
+// Its connections are pairs of sockets, which Windows does not have.
+#[cfg(unix)]
+mod bookkeeping;
 mod queue;
 
 /// With short patience for unused connections.

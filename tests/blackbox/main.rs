@@ -11,7 +11,6 @@
 )]
 
 mod support;
-mod upstream_regressions;
 
 mod admin_api;
 mod bad_workers_harm_nobody_else;
@@ -50,6 +49,7 @@ mod slow_headers_are_refused;
 mod stop_is_graceful;
 mod streams_are_not_held_back;
 mod supervised_workers_serve;
+mod upstream_regressions;
 mod websockets_pass;
 mod worker_output_is_captured;
 mod workers_are_recycled;

@@ -84,7 +84,8 @@ pub enum Reuse {
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
     /// How many may wait at once; one more is answered with 503 and `Retry-After` at once. With 0
-    /// none waits. Each holds its client's connection and its header block in memory.
+    /// none waits. Each holds its client's connection and its header block in memory. Requests that
+    /// wait for their own worker (`affinity`) leave a quarter of the places to the others.
     pub size: u32,
 
     /// How long one waits at most, then it is answered with 503 and `Retry-After`. A client that

@@ -115,6 +115,16 @@ async fn those_who_want_one_worker_have_a_line_of_their_own() {
 }
 
 #[test]
+fn those_who_want_one_worker_leave_some_places_to_the_others() {
+    let queue = Numbers::new(4);
+    let own: Vec<_> = (0..3).filter_map(|_| queue.enter(101, End::Back)).collect();
+    assert_eq!(own.len(), 3, "three of four");
+    assert!(queue.enter(101, End::Back).is_none(), "the fourth is not for them");
+    let _other = queue.enter(1, End::Back).expect("but for one who takes any worker");
+    assert!(queue.enter(1, End::Back).is_none(), "and then it is full");
+}
+
+#[test]
 fn only_those_who_want_what_all_want_bar_the_way() {
     let queue = Numbers::new(3);
     let choosy = queue.enter(2, End::Back).expect("a place");

@@ -124,12 +124,13 @@ fn clients_of_a_full_worker_do_not_shut_out_others() {
     home.be_silent(true);
     let _held = send(&edge, "/held", &cookie);
     wait_for("it to be there", || (home.requests() > before).then_some(()));
-    let _waiting: Vec<_> = (0..5).map(|_| send(&edge, "/waiting", &cookie)).collect();
-    wait_for_queue(&edge, 5);
+    // One place of five is left to those who take any worker: the other one may be busy for a moment.
+    let _waiting: Vec<_> = (0..4).map(|_| send(&edge, "/waiting", &cookie)).collect();
+    wait_for_queue(&edge, 4);
     for number in 0..5 {
         let response = edge.connect().get("/");
         assert_eq!((response.status, response.text()), (200, other.name()), "newcomer {number}");
     }
     let one_more = edge.connect().get_with("/", &cookie).status;
-    assert_eq!(one_more, 503, "the control: the queue is full");
+    assert_eq!(one_more, 503, "the control: there is no place for another of them");
 }
