@@ -87,7 +87,10 @@ impl Errand<'_> {
     }
 
     fn check_before(&self) -> Check {
-        if self.forward.request.is_replayable() { Check::Notes } else { Check::Kernel }
+        let retry = &self.upstream.retry;
+        let is_retried = retry.on.stale && retry.attempts.get() > 1;
+        let is_replayable = self.forward.request.is_replayable(retry.body_buffer);
+        if is_retried && is_replayable { Check::Notes } else { Check::Kernel }
     }
 
     async fn connect(

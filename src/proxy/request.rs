@@ -131,9 +131,15 @@ impl Request {
     }
 
     /// Whether it can be sent again when a worker closed the connection unanswered: sending it twice has the effect of
-    /// sending it once (RFC 9110 §9.2.2), and it has no body, which would be gone with the first worker.
-    pub fn is_replayable(&self) -> bool {
-        self.method.is_idempotent() && self.body == Body::None
+    /// sending it once (RFC 9110 §9.2.2), and its body is among the `kept` bytes that are kept of one.
+    pub fn is_replayable(&self, kept: usize) -> bool {
+        self.method.is_idempotent()
+            && match self.body {
+                Body::None => true,
+                Body::Length(length) => length <= kept as u64,
+                // Of unknown length.
+                Body::Chunked => false,
+            }
     }
 }
 

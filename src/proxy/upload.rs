@@ -8,8 +8,9 @@ use crate::outcome::Cause;
 
 use super::request::Body;
 
-/// What of a request the worker has not got yet. Holds one piece of the body at most: the next is read from the client
-/// when the worker has taken it, so that a slow worker slows its client down and no memory fills.
+/// What of a request the worker has not got yet. Holds one piece of the body: the next is read from the client when the
+/// worker has taken it, so that a slow worker slows its client down and no memory fills. Beside that, the beginning of the
+/// body is kept for another attempt, as much as is asked for.
 #[derive(Debug)]
 pub struct Upload {
     framing: Body,

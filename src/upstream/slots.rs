@@ -2,7 +2,7 @@
 //!
 //! Two promises are kept by the order in which things are counted and looked at. Nobody slips past a drain: a request
 //! takes its slot and then looks whether the slots were closed, whoever drains closes them and then looks whether any is
-//! taken. And nobody waits beside a free slot; for that see [`super::queue`]. `tests/model` tries every order.
+//! taken. And nobody waits beside a free slot; for that see [`super::queue`]. `tests/model` tries many orders.
 
 use super::sync::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,5 +1,5 @@
 //! What the parts are made of that several requests use at once. In one place, so that the model checker of
-//! `tests/model` can put its own in their stead and try every order of events.
+//! `tests/model` can put its own in their stead and try many orders of events.
 
 pub use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -1,8 +1,8 @@
 //! The slots of a worker and the queue of an upstream, tried in many orders of events.
 //!
 //! The modules are asgate's own files; their atomics and locks are those of a model checker here (`sync`), which
-//! switches between threads at each use of one. All of these uses are sequentially consistent in asgate, so what it
-//! tries is all that can happen. A thread that waits for ever ends a run as a deadlock.
+//! switches between threads at random at each use of one. All of these uses are sequentially consistent in asgate, so
+//! there are no other orders than such. A thread that waits for ever ends a run as a deadlock.
 #![cfg(test)]
 
 #[path = "../../../src/upstream/queue.rs"]
