@@ -149,7 +149,7 @@ impl Errand<'_> {
             }
             exchange.attempts += 1;
             // Of the attempt before.
-            (exchange.error, exchange.connect) = (None, None);
+            (exchange.error, exchange.connect, exchange.first_byte) = (None, None, None);
             let worker = Arc::clone(slot.worker());
             exchange.worker = Some(worker.identity().clone());
             let failure = match self.attempt(slot, retry, client, exchange).await {
