@@ -21,10 +21,10 @@ fn send_rest(stream: &mut TcpStream, total: usize, sent: usize) {
     stream.write_all(&vec![b'x'; total - sent]).expect("the rest is taken");
 }
 
-/// Resident memory of the edge in bytes.
+/// Resident memory of the edge in bytes, without the pages of its program, which come in as it runs.
 fn memory(edge: &Edge) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", edge.pid())).expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a size");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a size");
     let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
     kibibytes * 1024
 }
