@@ -48,7 +48,7 @@ pub use connection::{Check, Connection, Held};
 pub use expectation::Arrival;
 use expectation::Expectation;
 pub use idle::{Client, Keeping};
-use members::{Choice, Members};
+use members::Members;
 pub use probe::{Answer, Probe, ProbeError, Way};
 pub use queue::End;
 use queue::{Queue, Turn, Wish as _};
@@ -282,30 +282,20 @@ impl Upstream {
         if self.queue.is_barred() {
             return Err(Unavailable::Full);
         }
-        self.find(wish)
+        self.acquire_again(wish)
     }
 
-    /// As [`Self::acquire`], for another attempt: whoever waits is not passed over for it, since its turn was before.
+    /// As [`Self::acquire`], for a request whose turn it is whoever waits: another attempt, or the one that is served.
     ///
     /// # Errors
     /// As [`Self::acquire`].
     pub fn acquire_again(self: &Arc<Self>, wish: &Wish) -> Result<Slot, Unavailable> {
-        self.find(wish)
-    }
-
-    fn find(self: &Arc<Self>, wish: &Wish) -> Result<Slot, Unavailable> {
         loop {
             let members = self.members.load();
-            match members.choose(wish, self.in_flight()) {
-                Choice::Worker(worker) => {
-                    // One that was retired since is not among the members any more, and one that is full since is
-                    // not chosen again.
-                    if let Some(slot) = worker.acquire(self) {
-                        return Ok(slot);
-                    }
-                }
-                Choice::Full => return Err(Unavailable::Full),
-                Choice::Nobody => return Err(Unavailable::Nobody),
+            // One that was retired since is not among the members any more, and one that is full since is not chosen
+            // again.
+            if let Some(slot) = members.choose(wish, self.in_flight())?.acquire(self) {
+                return Ok(slot);
             }
         }
     }
@@ -313,13 +303,15 @@ impl Upstream {
     /// Whether a request may get a slot somewhere by and by.
     pub fn may_serve(&self, wish: &Wish) -> bool {
         let members = self.members.load();
-        self.is_hopeful() || !matches!(members.choose(wish, self.in_flight()), Choice::Nobody)
+        let has_nobody =
+            || members.choose(wish, self.in_flight()).err() == Some(Unavailable::Nobody);
+        self.is_hopeful() || !has_nobody()
     }
 
     /// Whether there is another worker for an attempt that follows one of `wish`.
     pub fn has_another(&self, wish: &Wish) -> bool {
         let members = self.members.load();
-        matches!(members.choose(wish, self.in_flight()), Choice::Worker(_))
+        members.choose(wish, self.in_flight()).is_ok()
     }
 
     /// Whether a request that finds no worker may wait for one.
@@ -381,7 +373,7 @@ impl Upstream {
             if only_choosy && !wish.is_choosy() {
                 return Turn::Skip;
             }
-            match self.find(wish) {
+            match self.acquire_again(wish) {
                 Ok(slot) => Turn::Serve(Ok(slot)),
                 Err(Unavailable::Nobody) if !self.is_hopeful() => Turn::Serve(Err(NoWorker)),
                 Err(_) if wish.is_choosy() => Turn::Skip,

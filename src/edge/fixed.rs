@@ -14,27 +14,60 @@ use crate::telemetry::Telemetry;
 use crate::upstream::names::{self, NameState, Roster};
 use crate::upstream::{Identity, Location, Upstream, Worker, health};
 
+/// A host name that workers are behind.
+#[derive(Clone)]
+pub struct Name {
+    pub upstream: Arc<str>,
+    pub host: Arc<str>,
+    pub state: Arc<NameState>,
+}
+
 /// The workers of one `servers` entry.
 pub(super) struct Fixed {
-    pub(super) upstream: Arc<Upstream>,
-    pub(super) weight: NonZeroU16,
-    pub(super) health: Option<Health>,
-    pub(super) telemetry: Arc<Telemetry>,
-    /// The host name that was written, if one was.
-    pub(super) host: Option<Arc<str>>,
-    /// What is known of that.
-    pub(super) name: Option<Arc<NameState>>,
+    upstream: Arc<Upstream>,
+    weight: NonZeroU16,
+    health: Option<Health>,
+    telemetry: Arc<Telemetry>,
+    /// What they are behind, if a host name was written.
+    name: Option<Name>,
     /// What looks after each of them; ended when dropped.
-    pub(super) watches: Mutex<HashMap<Arc<str>, JoinSet<()>>>,
+    watches: Mutex<HashMap<Arc<str>, JoinSet<()>>>,
 }
 
 impl Fixed {
+    pub(super) fn new(
+        upstream: &Arc<Upstream>,
+        weight: NonZeroU16,
+        health: Option<&Health>,
+        telemetry: &Arc<Telemetry>,
+    ) -> Self {
+        Self {
+            upstream: Arc::clone(upstream),
+            weight,
+            health: health.cloned(),
+            telemetry: Arc::clone(telemetry),
+            name: None,
+            watches: Mutex::default(),
+        }
+    }
+
+    /// The same, for workers behind a host name.
+    pub(super) fn behind(self, name: Name) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    /// The name of the upstream that they are in.
+    pub(super) fn upstream(&self) -> &Arc<str> {
+        self.upstream.name()
+    }
+
     /// Puts the worker at `address` into rotation; a newcomer joins others that serve already.
     pub(super) fn join(&self, address: Address, is_newcomer: bool) {
         let name = self.name_of(&address);
         let metrics = self.telemetry.metrics().worker(self.upstream.name(), &name);
         let identity = Identity { name: Arc::clone(&name), generation: 0, pid: None };
-        let location = Location { address, host: self.host.clone() };
+        let host = self.name.as_ref().map(|name| Arc::clone(&name.host));
+        let location = Location { address, host };
         let terms = self.upstream.terms();
         let worker = Worker::new(identity, location, self.weight, terms, metrics);
         let worker = Arc::new(if is_newcomer { worker.newcomer() } else { worker });
@@ -49,8 +82,8 @@ impl Fixed {
     }
 
     fn name_of(&self, address: &Address) -> Arc<str> {
-        match (&self.host, address) {
-            (Some(host), Address::Tcp(address)) => names::worker_name(host, *address).into(),
+        match (&self.name, address) {
+            (Some(name), Address::Tcp(address)) => names::worker_name(&name.host, *address).into(),
             (_, address) => address.to_string().into(),
         }
     }
@@ -59,7 +92,7 @@ impl Fixed {
 impl Roster for Fixed {
     fn join(&self, address: SocketAddr) {
         // Those of the first answer begin together.
-        let is_first = self.name.as_ref().is_none_or(|name| !name.was_asked());
+        let is_first = self.name.as_ref().is_none_or(|name| !name.state.was_asked());
         Self::join(self, Address::Tcp(address), !is_first);
     }
 

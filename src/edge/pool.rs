@@ -10,7 +10,7 @@ use crate::supervisor::{self, Crew, GenerationStatus};
 use crate::telemetry::{ConnectionKind, UpstreamMetrics};
 use crate::upstream::{Fitness, Mark, Upstream, Worker};
 
-use super::workers::Name;
+use super::fixed::Name;
 
 /// One upstream and who keeps its workers; nobody does for fixed ones.
 pub(super) struct Pool {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -13,9 +12,9 @@ use crate::supervisor::{
 };
 use crate::telemetry::{self, Telemetry, WorkerOrigin};
 use crate::upstream::Upstream;
-use crate::upstream::names::{self, NameState, Resolver};
+use crate::upstream::names::{self, Resolver};
 
-use super::fixed::Fixed;
+use super::fixed::{Fixed, Name};
 
 /// How long the start waits for the first addresses of host names.
 const NAMES_WITHIN: Duration = Duration::from_secs(5);
@@ -28,14 +27,6 @@ pub struct Workers {
     names: Vec<Name>,
     /// What follows the names; ended when dropped.
     followers: JoinSet<()>,
-}
-
-/// A host name that workers are behind.
-#[derive(Clone)]
-pub struct Name {
-    pub upstream: Arc<str>,
-    pub host: Arc<str>,
-    pub state: Arc<NameState>,
 }
 
 impl Workers {
@@ -66,26 +57,8 @@ impl Workers {
             match &settings.workers {
                 config::Workers::Fixed(servers) => {
                     for server in servers {
-                        let fixed = |host| Fixed {
-                            upstream: Arc::clone(upstream),
-                            weight: server.weight,
-                            health: health.cloned(),
-                            telemetry: Arc::clone(telemetry),
-                            host,
-                            name: None,
-                            watches: Mutex::default(),
-                        };
-                        match &server.address {
-                            ServerAddress::Known(address) => {
-                                let fixed = fixed(None);
-                                fixed.join(address.clone(), false);
-                                workers.fixed.push(fixed);
-                            }
-                            ServerAddress::Name { host, port } => {
-                                let host: Arc<str> = host.as_str().into();
-                                workers.follow(fixed(Some(host)), *port, &resolver);
-                            }
-                        }
+                        let fixed = Fixed::new(upstream, server.weight, health, telemetry);
+                        workers.join_fixed(fixed, &server.address, &resolver);
                     }
                 }
                 config::Workers::Supervised(app) => {
@@ -97,17 +70,25 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Keeps the workers of `fixed`'s host name in rotation.
-    fn follow(&mut self, mut fixed: Fixed, port: u16, resolver: &Resolver) {
-        let Some(host) = fixed.host.clone() else {
-            return;
-        };
-        let state = Arc::new(NameState::default());
-        fixed.name = Some(Arc::clone(&state));
-        let upstream = Arc::clone(fixed.upstream.name());
-        let name = Name { upstream, host: Arc::clone(&host), state: Arc::clone(&state) };
-        self.names.push(name);
-        self.followers.spawn(names::keep(resolver.clone(), host.to_string(), port, fixed, state));
+    /// Puts the workers at `address` into rotation: one, or those behind a host name.
+    fn join_fixed(&mut self, fixed: Fixed, address: &ServerAddress, resolver: &Resolver) {
+        match address {
+            ServerAddress::Known(address) => {
+                fixed.join(address.clone(), false);
+                self.fixed.push(fixed);
+            }
+            ServerAddress::Name { host, port } => {
+                let name = Name {
+                    upstream: Arc::clone(fixed.upstream()),
+                    host: host.as_str().into(),
+                    state: Arc::default(),
+                };
+                let (fixed, state) = (fixed.behind(name.clone()), Arc::clone(&name.state));
+                self.names.push(name);
+                let keep = names::keep(resolver.clone(), host.clone(), *port, fixed, state);
+                self.followers.spawn(keep);
+            }
+        }
     }
 
     /// Waits until every supervised worker was ready once, and a while for the addresses of host names.

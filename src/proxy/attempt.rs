@@ -158,7 +158,6 @@ impl Errand<'_> {
         }
         let judge = Judge {
             wish: &self.wish,
-            upstream: self.upstream,
             retries: self.retries,
             method: &forward.request.method,
             worker: slot.worker(),

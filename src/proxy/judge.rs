@@ -10,7 +10,6 @@ use crate::upstream::{Upstream, Wish, Worker};
 
 use super::relay::Opening;
 use super::retry::{self, Retries, Retry};
-use super::snapshot::ServedUpstream;
 
 /// As how slow an answer a failure counts, where workers are chosen by how fast they answer: one that fails at once is not
 /// a fast one.
@@ -25,7 +24,6 @@ pub fn note_failure(pool: &Upstream, worker: &Arc<Worker>) {
 /// Judges a worker by its answer, and decides whether that reaches the client.
 pub struct Judge<'a> {
     pub wish: &'a Wish,
-    pub upstream: &'a ServedUpstream,
     pub retries: Retries<'a>,
     pub method: &'a Method,
     pub worker: &'a Arc<Worker>,
@@ -35,8 +33,8 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Notes what the answer says of the worker.
     pub fn note(&self, opening: &Opening<'_>) {
-        if self.upstream.pool.is_failure(opening.head.status.as_u16()) {
-            note_failure(&self.upstream.pool, self.worker);
+        if self.pool().is_failure(opening.head.status.as_u16()) {
+            note_failure(self.pool(), self.worker);
         } else {
             self.worker.answered_after(opening.waited);
         }
@@ -54,16 +52,17 @@ impl Judge<'_> {
         } else {
             return None;
         };
-        let mut wish = self.wish.clone();
-        wish.tried.push(Arc::clone(self.worker));
-        if !opening.upload.can_begin_again() || !self.upstream.pool.has_another(&wish) {
-            return None;
-        }
-        self.retries.grant(retry, self.attempts)
+        let may_go_on = opening.upload.can_begin_again()
+            && self.pool().has_another(&self.wish.after(self.worker));
+        may_go_on.then(|| self.retries.grant(retry, self.attempts))?
     }
 
     /// Whether nothing but its limit makes the worker close a connection with a 503.
     fn may_be_limit(&self) -> bool {
-        self.upstream.pool.policy().reuse != Reuse::Never && !self.worker.is_retired()
+        self.pool().policy().reuse != Reuse::Never && !self.worker.is_retired()
+    }
+
+    fn pool(&self) -> &Upstream {
+        self.retries.pool
     }
 }

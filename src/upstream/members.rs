@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::config::Balance;
 
+use super::Unavailable;
 use super::affinity::Tokens;
 use super::balance::{Attempt, Balancer, Request};
 use super::standing::Fitness;
@@ -21,15 +22,6 @@ pub(super) struct Members {
     pub(super) tokens: Tokens,
 }
 
-/// What there is for a request.
-pub(super) enum Choice<'m> {
-    Worker(&'m Arc<Worker>),
-    /// Somebody would do, but has no slot free.
-    Full,
-    /// There is nobody to wait for.
-    Nobody,
-}
-
 impl Members {
     pub(super) fn new(workers: Vec<Arc<Worker>>, balance: &Balance, tokens: Tokens) -> Self {
         let names = workers.iter().map(|worker| (&*worker.identity().name, worker.weight()));
@@ -39,17 +31,24 @@ impl Members {
         Self { workers, by_name, balancer, tokens }
     }
 
-    /// Whether the worker that the request belongs to, or whose turn it is, can take it; else the best of the others.
-    pub(super) fn choose(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
+    /// The worker that the request belongs to, or whose turn it is, if it can take it; else the best of the others.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: nobody has a slot for it now, or nobody ever will.
+    pub(super) fn choose(
+        &self,
+        wish: &Wish,
+        in_flight: usize,
+    ) -> Result<&Arc<Worker>, Unavailable> {
         if let Some(own) = self.own(wish) {
-            return if own.has_room() { Choice::Worker(own) } else { Choice::Full };
+            return if own.has_room() { Ok(own) } else { Err(Unavailable::Full) };
         }
         let is_fit = |worker: &Arc<Worker>| {
             worker.fitness() == Fitness::Full && worker.has_room() && is_untried(wish, worker)
         };
         let attempt = if wish.is_first() { Attempt::First } else { Attempt::Again };
         match self.pick(wish, attempt, in_flight, is_fit) {
-            Some(worker) => Choice::Worker(worker),
+            Some(worker) => Ok(worker),
             None => self.best_of_the_rest(wish, in_flight),
         }
     }
@@ -89,7 +88,7 @@ impl Members {
 
     /// Nobody is fit and free: one that something speaks against takes it, but never while a better one is merely busy. The
     /// request has had its turn: with a second one, only every other worker would ever be the first to be looked at.
-    fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Choice<'_> {
+    fn best_of_the_rest(&self, wish: &Wish, in_flight: usize) -> Result<&Arc<Worker>, Unavailable> {
         let usable = |worker: &&Arc<Worker>| worker.fitness() > Fitness::Never;
         let untried = self.workers.iter().filter(usable).filter(|worker| is_untried(wish, worker));
         let best = untried.map(|worker| worker.fitness()).min_by_key(|&fitness| Reverse(fitness));
@@ -98,15 +97,15 @@ impl Members {
         };
         if let Some(worker) = best.and_then(|_| self.pick(wish, Attempt::Again, in_flight, is_best))
         {
-            return Choice::Worker(worker);
+            return Ok(worker);
         }
         let avoided = self.workers.iter().find(|worker| {
             wish.avoids(worker) && !wish.was_tried(worker) && worker.fitness() > Fitness::Never
         });
         match (avoided, best) {
-            (Some(worker), _) if worker.has_room() => Choice::Worker(worker),
-            (None, None) => Choice::Nobody,
-            (Some(_), _) | (None, Some(_)) => Choice::Full,
+            (Some(worker), _) if worker.has_room() => Ok(worker),
+            (None, None) => Err(Unavailable::Nobody),
+            (Some(_), _) | (None, Some(_)) => Err(Unavailable::Full),
         }
     }
 }

@@ -34,6 +34,13 @@ impl Wish {
         self.avoided.as_ref().is_some_and(|other| Arc::ptr_eq(other, worker))
     }
 
+    /// What it wishes for once `worker` was tried as well.
+    pub fn after(&self, worker: &Arc<Worker>) -> Self {
+        let mut next = self.clone();
+        next.tried.push(Arc::clone(worker));
+        next
+    }
+
     /// Whether it is better served by the same worker over another connection than by another worker.
     pub fn is_attached(&self) -> bool {
         self.belongs_to.is_some() || self.key.is_some()

@@ -54,12 +54,8 @@ impl Errand<'_> {
 
     /// Leave to try another worker, if there is one that may take it by and by.
     fn elsewhere(&self, retry: Retry, worker: &Arc<Worker>, exchange: &Exchange) -> Option<Retry> {
-        let mut wish = self.wish.clone();
-        wish.tried.push(Arc::clone(worker));
-        if !self.upstream.pool.may_serve(&wish) {
-            return None;
-        }
-        self.retries.grant(retry, exchange.attempts)
+        let may_go_on = self.upstream.pool.may_serve(&self.wish.after(worker));
+        may_go_on.then(|| self.retries.grant(retry, exchange.attempts))?
     }
 
     /// What to do about an exchange that went wrong: break the response off, or tell the client, or try again.

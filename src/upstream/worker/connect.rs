@@ -192,16 +192,12 @@ impl Worker {
         let _ = begins.send(());
         let stream = async {
             let mut connect = pin!(Stream::connect(self.address()));
-            let connected = match timeout(patience, connect.as_mut()).await {
-                Ok(connected) => {
-                    // What follows does not happen in the worker's accept queue.
-                    drop(one_of_few);
-                    connected
-                }
-                Err(_elapsed) => {
-                    drop(one_of_few);
-                    connect.await
-                }
+            let in_time = timeout(patience, connect.as_mut()).await;
+            // What follows does not happen in the worker's accept queue, or has lasted long enough.
+            drop(one_of_few);
+            let connected = match in_time {
+                Ok(connected) => connected,
+                Err(_elapsed) => connect.await,
             };
             if connected.as_ref().is_err_and(net::nobody_listens) {
                 self.doubt();
