@@ -16,7 +16,7 @@ use crate::client::{self, Scheme};
 use crate::config;
 use crate::net;
 use crate::telemetry::ListenerMetrics;
-pub use stream::{ClientStream, Connection, Head, Refusal};
+pub use stream::{Arrival, ClientStream, Connection, Head, Refusal};
 
 /// Pause after an accept that failed for want of file descriptors or memory, so that the wait for them costs nothing.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
@@ -113,7 +113,7 @@ impl Listener {
         connections: TaskTracker,
         mut shutdown: watch::Receiver<bool>,
     ) where
-        S: Fn(ClientStream) -> F,
+        S: Fn(Box<ClientStream>) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
         loop {
@@ -142,7 +142,7 @@ impl Listener {
         serve: &S,
         connections: &TaskTracker,
     ) where
-        S: Fn(ClientStream) -> F,
+        S: Fn(Box<ClientStream>) -> F,
         F: Future<Output = ()> + Send + 'static,
     {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
@@ -160,7 +160,7 @@ impl Listener {
             net::Peer::Local => client::Peer::unix(),
         };
         let connection = Connection { peer, listener: Arc::clone(&self.facts) };
-        let served = serve(ClientStream::new(stream, connection));
+        let served = serve(Box::new(ClientStream::new(stream, connection)));
         connections.spawn(async move {
             served.await;
             drop((place, counted));

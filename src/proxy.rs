@@ -11,6 +11,7 @@
 
 mod answer;
 mod attempt;
+mod connection;
 mod cookies;
 mod downstream;
 mod encode;
@@ -36,8 +37,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
-use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +51,8 @@ use crate::routing::redirect::{self, Parts};
 use crate::telemetry::Telemetry;
 
 pub use answer::Answer;
-use downstream::{Downstream, client_stream};
+use connection::Serve;
+use downstream::Downstream;
 use exchange::Exchange;
 use forward::{Forward, Forwarded};
 pub use local::{Asked, Respond, Transport, serve_local};
@@ -74,67 +74,32 @@ pub struct Shared {
 }
 
 /// Serves the requests of one client connection, HTTP/1.1 or HTTP/2, until it ends.
-pub async fn serve(shared: Arc<Shared>, mut stream: ClientStream, mut shutdown: ShutdownWatch) {
-    let connection = stream.connection().clone();
-    if connection.listener.http2 {
-        // The engine would wait for the first bytes whether or not it is time to stop.
-        tokio::select! {
-            biased;
-            _ = stream.speaks_http2() => {}
-            _ = shutdown.wait_for(|stop| *stop) => {}
-        }
-        if *shutdown.borrow() && stream.is_idle() {
-            return;
-        }
-    }
-    let mut options = HttpServerOptions::default();
-    options.h2c = connection.listener.http2;
-    options.h2_idle_timeout = Some(connection.listener.idle_timeout);
+pub async fn serve(shared: Arc<Shared>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
     let private = PrivateConnections::new(shared.clients.fetch_add(1, Ordering::Relaxed));
-    let app = Arc::new(App { shared, connection, private, options });
-    app.process_new(Box::new(stream), &shutdown).await;
+    let app = App { shared, connection: stream.connection().clone(), private };
+    connection::run(app, stream, shutdown).await;
 }
 
-/// One connection as the engine's application.
+/// What serves the requests of one connection.
 struct App {
     shared: Arc<Shared>,
     connection: Connection,
     /// Connections to workers that serve this client connection only.
     private: PrivateConnections,
-    options: HttpServerOptions,
 }
 
 #[async_trait]
-impl HttpServerApp for App {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let session = match read_head(session, shutdown).await? {
-            Ok(session) => session,
-            Err(refused) => {
-                self.refuse(refused).await;
-                return None;
-            }
-        };
-        let client = Downstream::new(session, shutdown.clone());
+impl Serve for App {
+    async fn serve(&self, client: Downstream) -> Option<Box<ClientStream>> {
         let mut exchange =
             Exchange::begin(Arc::clone(&self.shared), &self.connection, client.began());
         let client = self.handle(client, &mut exchange).await?;
         drop(exchange);
-        let stream = client.into_next().await?;
-        Some(ReusedHttpStream::new(stream, None))
+        client.into_next().await
     }
 
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
-    }
-}
-
-impl App {
-    /// Answers and logs a request whose head was refused.
-    async fn refuse(&self, (mut stream, refusal, input): Refused) {
+    async fn refuse(&self, mut stream: Box<ClientStream>) {
+        let (refusal, input) = stream.refusal();
         let mut exchange =
             Exchange::begin(Arc::clone(&self.shared), &self.connection, stream.began());
         exchange.note_unread(&input);
@@ -153,7 +118,9 @@ impl App {
         drop(exchange);
         stream.close().await;
     }
+}
 
+impl App {
     /// Serves one request. The client comes back when its connection may be used or closed in order.
     async fn handle(&self, mut client: Downstream, exchange: &mut Exchange) -> Option<Downstream> {
         let request = Request::read(&mut client);
@@ -219,52 +186,6 @@ impl App {
                     Forwarded::Gone => None,
                 }
             }
-        }
-    }
-}
-
-/// A connection whose request was refused, why, and what came of its head.
-type Refused = (Box<ClientStream>, Refusal, Bytes);
-
-/// Waits for a request head. `None`: there will be none.
-async fn read_head(
-    mut session: ServerSession,
-    shutdown: &ShutdownWatch,
-) -> Option<Result<ServerSession, Refused>> {
-    let ServerSession::H1(http1) = &mut session else {
-        return Some(Ok(session));
-    };
-    // The stream keeps the deadlines of a head; the engine's are per read and would not.
-    http1.set_read_timeout(None);
-    http1.set_server_keepalive(Some(0));
-    // Whether the body was read is known here and not to the engine.
-    http1.set_close_on_response_before_downstream_finish(false);
-    let mut shutdown = shutdown.clone();
-    let read = tokio::select! {
-        biased;
-        read = http1.read_request() => Some(read),
-        _ = shutdown.wait_for(|stop| *stop) => None,
-    };
-    let read = match read {
-        Some(read) => read,
-        // A request that has begun is still served; the stream holds what came of it.
-        None if !is_idle(http1.stream()) => http1.read_request().await,
-        None => Ok(None),
-    };
-    match read {
-        Ok(Some(_)) => return Some(Ok(session)),
-        Ok(None) => {}
-        Err(error) => log::debug!("The engine refused a request that the gate let pass: {error}"),
-    }
-    let ServerSession::H1(http1) = session else {
-        return None;
-    };
-    let stream = client_stream(http1.into_inner())?;
-    match stream.refusal() {
-        Some((refusal, input)) => Some(Err((stream, refusal, input))),
-        None => {
-            stream.close().await;
-            None
         }
     }
 }
@@ -353,10 +274,6 @@ async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> 
     let sent = answer.send(&mut client, &id).await;
     exchange.response_body = client.sent();
     sent.ok().map(|()| client)
-}
-
-fn is_idle(stream: &pingora::protocols::Stream) -> bool {
-    stream.as_any().downcast_ref().is_none_or(ClientStream::is_idle)
 }
 
 fn refusal_cause(refusal: Refusal) -> Cause {

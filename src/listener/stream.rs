@@ -69,6 +69,17 @@ pub struct Head {
     pub parts: RequestHead,
 }
 
+/// What came of the wait for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// A head that is good; the engine may read it.
+    Request,
+    /// See [`ClientStream::refusal`].
+    Refused,
+    /// The client closed the connection or was idle for too long, and no request had begun.
+    Nothing,
+}
+
 /// What the bytes that come next are.
 #[derive(Debug)]
 enum Phase {
@@ -101,6 +112,9 @@ impl ClientStream {
     /// Waits until the client has shown whether it speaks HTTP/2. `None`: it left, or was idle for too long.
     pub async fn speaks_http2(&mut self) -> Option<bool> {
         let (inner, facts) = (self.inner.get_mut(), &self.connection.listener);
+        if !facts.http2 {
+            return Some(false);
+        }
         let Phase::Head(reader) = &mut inner.phase else {
             return Some(false);
         };
@@ -111,6 +125,12 @@ impl ClientStream {
             facts,
         };
         std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await
+    }
+
+    /// Waits for a whole request head.
+    pub async fn arrival(&mut self) -> Arrival {
+        let (inner, connection) = (self.inner.get_mut(), &self.connection);
+        std::future::poll_fn(|cx| inner.poll_head(connection, cx)).await
     }
 
     /// The head that the engine was given last.
@@ -130,12 +150,12 @@ impl ClientStream {
     }
 
     /// Why there is no request after all, and the bytes of it that came. To be asked when the engine has none.
-    pub fn refusal(&self) -> Option<(Refusal, Bytes)> {
+    pub fn refusal(&self) -> (Refusal, Bytes) {
         let inner = self.inner.lock();
         match &inner.phase {
-            Phase::Refused { refusal, .. } => Some((*refusal, inner.input.clone().freeze())),
-            Phase::Request { head, .. } => Some((Refusal::Engine, head.raw.clone())),
-            Phase::Head(_) | Phase::Frames => None,
+            Phase::Refused { refusal, .. } => (*refusal, inner.input.clone().freeze()),
+            Phase::Request { head, .. } => (Refusal::Engine, head.raw.clone()),
+            Phase::Head(_) | Phase::Frames => (Refusal::Left, inner.input.clone().freeze()),
         }
     }
 
@@ -207,6 +227,10 @@ impl ClientStream {
         let _ = tokio::time::timeout(LINGER, async {
             AsyncWriteExt::shutdown(&mut self).await?;
             let inner = self.inner.get_mut();
+            if !inner.output.was_used() {
+                // Nothing was sent, so nothing can be lost.
+                return Ok(());
+            }
             let mut buffer = vec![0; 64 * 1024];
             let mut dropped = 0;
             while dropped < LINGER_BYTES {
@@ -238,30 +262,40 @@ impl ClientStream {
 }
 
 impl Inner {
+    /// Reads until the head that is waited for is there, if one is.
+    fn poll_head(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Arrival> {
+        let reader = match &mut self.phase {
+            Phase::Head(reader) => reader,
+            Phase::Request { .. } | Phase::Frames => return Poll::Ready(Arrival::Request),
+            Phase::Refused { .. } => return Poll::Ready(Arrival::Refused),
+        };
+        let mut from = Source {
+            io: &mut self.io,
+            input: &mut self.input,
+            deadline: &mut self.deadline,
+            facts: &connection.listener,
+        };
+        let read = ready!(reader.poll(&mut from, cx));
+        let began = reader.began();
+        let (phase, arrival) = match read {
+            Ok(Some((parts, length))) => {
+                let head = Head { raw: self.input.split_to(length).freeze(), parts };
+                (Phase::Request { given: head.for_engine(), head, began }, Arrival::Request)
+            }
+            Ok(None) => return Poll::Ready(Arrival::Nothing),
+            Err(refusal) => (Phase::Refused { refusal, began }, Arrival::Refused),
+        };
+        self.phase = phase;
+        Poll::Ready(arrival)
+    }
+
     fn poll_read(
         &mut self,
         connection: &Connection,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Phase::Head(reader) = &mut self.phase {
-            let mut from = Source {
-                io: &mut self.io,
-                input: &mut self.input,
-                deadline: &mut self.deadline,
-                facts: &connection.listener,
-            };
-            let read = ready!(reader.poll(&mut from, cx));
-            let began = reader.began();
-            match read {
-                Ok(Some((parts, length))) => {
-                    let head = Head { raw: self.input.split_to(length).freeze(), parts };
-                    self.phase = Phase::Request { given: head.for_engine(), head, began };
-                }
-                Ok(None) => return Poll::Ready(Ok(())),
-                Err(refusal) => self.phase = Phase::Refused { refusal, began },
-            }
-        }
+        let _ = ready!(self.poll_head(connection, cx));
         let source = match &mut self.phase {
             Phase::Head(_) | Phase::Refused { .. } => return Poll::Ready(Ok(())),
             // The head is given away by itself, so that the engine holds no byte of what follows it.

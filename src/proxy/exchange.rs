@@ -249,7 +249,7 @@ fn lossy(bytes: Option<&[u8]>) -> String {
 }
 
 /// A request id where there is no identity to take it from.
-fn new_id() -> HeaderValue {
+pub fn new_id() -> HeaderValue {
     HeaderValue::try_from(Uuid::now_v7().to_string()).unwrap_or(HeaderValue::from_static(""))
 }
 

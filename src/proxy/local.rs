@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, Method};
-use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
-use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use uuid::Uuid;
 
 use crate::listener::ClientStream;
 
 use super::answer::Answer;
+use super::connection::{self, Serve};
 use super::downstream::Downstream;
+use super::exchange::new_id;
+use super::refusal_cause;
 use super::request::Request;
-use super::{read_head, refusal_cause};
 
 /// One request without its body.
 #[derive(Debug)]
@@ -47,14 +46,14 @@ pub trait Respond: Send + Sync + 'static {
 /// Serves one connection with the answers of `respond`.
 pub async fn serve_local<R: Respond>(
     respond: Arc<R>,
-    stream: ClientStream,
+    stream: Box<ClientStream>,
     shutdown: ShutdownWatch,
 ) {
     let transport = match stream.connection().peer.ip() {
         Some(_) => Transport::Tcp,
         None => Transport::Unix,
     };
-    Arc::new(Local { respond, transport }).process_new(Box::new(stream), &shutdown).await;
+    connection::run(Local { respond, transport }, stream, shutdown).await;
 }
 
 struct Local<R> {
@@ -63,30 +62,24 @@ struct Local<R> {
 }
 
 #[async_trait]
-impl<R: Respond> HttpServerApp for Local<R> {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let id = HeaderValue::try_from(Uuid::now_v7().to_string()).ok()?;
-        let session = match read_head(session, shutdown).await? {
-            Ok(session) => session,
-            Err((mut stream, refusal, _)) => {
-                let answer = Answer::error(refusal_cause(refusal), &id, None).into_bytes(&id);
-                let _ = stream.answer(&answer).await;
-                stream.close().await;
-                return None;
-            }
-        };
-        let mut client = Downstream::new(session, shutdown.clone());
+impl<R: Respond> Serve for Local<R> {
+    async fn serve(&self, mut client: Downstream) -> Option<Box<ClientStream>> {
+        let id = new_id();
         let answer = match Request::read(&mut client) {
             Ok(request) => self.respond(&request, client.headers(), &id).await,
             Err(cause) => Answer::error(cause, &id, None),
         };
         answer.send(&mut client, &id).await.ok()?;
-        let stream = client.into_next().await?;
-        Some(ReusedHttpStream::new(stream, None))
+        client.into_next().await
+    }
+
+    async fn refuse(&self, mut stream: Box<ClientStream>) {
+        let id = new_id();
+        let (refusal, _) = stream.refusal();
+        let answer = Answer::error(refusal_cause(refusal), &id, None).into_bytes(&id);
+        // The client may be gone already.
+        let _ = stream.answer(&answer).await;
+        stream.close().await;
     }
 }
 

@@ -40,6 +40,11 @@ impl Output {
         Arc::clone(&self.taken)
     }
 
+    /// Whether the socket has taken anything yet.
+    pub fn was_used(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) > 0
+    }
+
     /// Gives back memory that the next request may not need.
     pub fn shrink(&mut self) {
         if self.waiting.is_empty() && self.waiting.capacity() > IDLE_CAPACITY {

@@ -80,20 +80,15 @@ async fn a_refused_head_is_the_end_for_the_engine() {
         let (mut stream, mut client) = connected().await;
         client.write_all(sent).await.expect("sent");
         assert_eq!(read(&mut stream).await, b"", "nothing for the engine: {refusal:?}");
-        assert_eq!(
-            stream.refusal().map(|(found, _)| found),
-            Some(refusal),
-            "{:?}",
-            sent.escape_ascii()
-        );
+        assert_eq!(stream.refusal().0, refusal, "{:?}", sent.escape_ascii());
     }
 }
 
 #[tokio::test]
 async fn an_idle_connection_ends_without_a_refusal() {
     let (mut stream, _client) = connected().await;
-    assert_eq!(read(&mut stream).await, b"", "idle_timeout");
-    assert!(stream.refusal().is_none(), "no request had begun");
+    assert_eq!(stream.arrival().await, Arrival::Nothing, "idle_timeout, and no request had begun");
+    assert_eq!(read(&mut stream).await, b"", "nothing for the engine");
 }
 
 #[tokio::test]

@@ -1,0 +1,128 @@
+//! One client connection: its HTTP/1.1 requests one after the other, or its HTTP/2 streams side by side.
+//!
+//! Owns the life of the connection between requests. While it waits for a request it holds the stream and nothing
+//! else: the engine's session and all that serving takes are made when a head is there, and gone before the next.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v1::server::HttpSession;
+use pingora::server::ShutdownWatch;
+
+use crate::listener::{Arrival, ClientStream};
+
+use super::downstream::{Downstream, client_stream};
+
+/// What the requests of a connection are served by.
+#[async_trait]
+pub trait Serve: Send + Sync + 'static {
+    /// Serves one request. The stream comes back when another one may follow on it.
+    async fn serve(&self, client: Downstream) -> Option<Box<ClientStream>>;
+
+    /// Answers what came in the place of a request; the connection ends with it.
+    async fn refuse(&self, stream: Box<ClientStream>);
+}
+
+/// Serves a connection until it ends.
+pub async fn run<S: Serve>(service: S, mut stream: Box<ClientStream>, mut shutdown: ShutdownWatch) {
+    let speaks_http2 = tokio::select! {
+        biased;
+        // It may be silent, and must not hold up a stop.
+        speaks = stream.speaks_http2() => speaks,
+        _ = shutdown.wait_for(|stop| *stop) => (!stream.is_idle()).then_some(false),
+    };
+    match speaks_http2 {
+        None => stream.close().await,
+        Some(false) => http1(&service, stream, shutdown).await,
+        Some(true) => Http2::new(service, &stream).run(stream, shutdown).await,
+    }
+}
+
+async fn http1<S: Serve>(service: &S, stream: Box<ClientStream>, mut shutdown: ShutdownWatch) {
+    let mut next = Some(stream);
+    while let Some(mut stream) = next.take() {
+        let arrival = tokio::select! {
+            biased;
+            arrival = stream.arrival() => arrival,
+            _ = shutdown.wait_for(|stop| *stop) => Arrival::Nothing,
+        };
+        // A request that has begun is still served, whatever the hour.
+        let arrival = match arrival {
+            Arrival::Nothing if !stream.is_idle() => stream.arrival().await,
+            arrival => arrival,
+        };
+        next = match arrival {
+            Arrival::Request => service_of(service, stream, &shutdown).await,
+            Arrival::Refused => {
+                service.refuse(stream).await;
+                None
+            }
+            Arrival::Nothing => {
+                stream.close().await;
+                None
+            }
+        };
+    }
+}
+
+/// Has the engine read the head that `stream` holds, and the request served.
+async fn service_of<S: Serve>(
+    service: &S,
+    stream: Box<ClientStream>,
+    shutdown: &ShutdownWatch,
+) -> Option<Box<ClientStream>> {
+    let mut session = Box::new(HttpSession::new(stream));
+    // The stream keeps the deadlines of a head; the engine's are per read and would not.
+    session.set_read_timeout(None);
+    session.set_server_keepalive(Some(0));
+    // Whether the body was read is known here and not to the engine.
+    session.set_close_on_response_before_downstream_finish(false);
+    match session.read_request().await {
+        Ok(Some(_)) => {
+            let client = Downstream::new(ServerSession::H1(*session), shutdown.clone());
+            return service.serve(client).await;
+        }
+        Ok(None) => {}
+        Err(error) => log::debug!("The engine refused a request that the gate let pass: {error}"),
+    }
+    service.refuse(client_stream(session.into_inner())?).await;
+    None
+}
+
+/// A connection on which HTTP/2 is spoken, as the engine's application.
+struct Http2<S> {
+    service: S,
+    options: HttpServerOptions,
+}
+
+impl<S: Serve> Http2<S> {
+    fn new(service: S, stream: &ClientStream) -> Arc<Self> {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(stream.connection().listener.idle_timeout);
+        Arc::new(Self { service, options })
+    }
+
+    async fn run(self: Arc<Self>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
+        self.process_new(stream, &shutdown).await;
+    }
+}
+
+#[async_trait]
+impl<S: Serve> HttpServerApp for Http2<S> {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        // The engine goes on with the connection by itself.
+        let _ = self.service.serve(Downstream::new(session, shutdown.clone())).await;
+        None
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
