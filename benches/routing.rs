@@ -3,7 +3,9 @@
 
 use std::hint::black_box;
 
-use asgate::config::{Action, HostPattern, Limits, Match, PathPattern, Respond, Route, Timeouts};
+use asgate::config::{
+    Access, Action, HeaderRules, HostPattern, Limits, Match, PathPattern, Respond, Route, Timeouts,
+};
 use asgate::routing::{Request, Table, host, path};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, Method, StatusCode};
@@ -28,7 +30,17 @@ fn route(hosts: Vec<HostPattern>, prefix: String) -> Route {
             request_body: None,
             client_write: None,
         },
-        limits: Limits { body: None, header: 0, uri: 0, headers: 0 },
+        limits: Limits {
+            body: None,
+            header: 0,
+            uri: 0,
+            headers: 0,
+            min_request_rate: None,
+            min_response_rate: None,
+        },
+        headers: HeaderRules::default(),
+        access: Access::default(),
+        rate_limit: None,
     }
 }
 

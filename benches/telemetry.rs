@@ -8,9 +8,19 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use asgate::telemetry::{AccessLog, Exchange, RouteMetrics, TERMINATION_OK, Telemetry, access};
+use asgate::telemetry::{
+    AccessLog, Exchange, RouteMetrics, TERMINATION_OK, Telemetry, TlsLine, access,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde::Serialize;
+
+const TLS: TlsLine<'_> = TlsLine {
+    version: "1.3",
+    cipher: "TLS_AES_128_GCM_SHA256",
+    server_name: Some("api.example.com"),
+    resumed: true,
+    client: None,
+};
 
 fn exchange(route: &RouteMetrics) -> Exchange<'_> {
     Exchange {
@@ -28,7 +38,7 @@ fn exchange(route: &RouteMetrics) -> Exchange<'_> {
         client_port: Some(50_123),
         user_agent: Some(b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
         traceparent: Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        tls_version: Some("1.3"),
+        tls: Some(&TLS),
         started: UNIX_EPOCH + Duration::new(1_770_091_506, 123_456_000),
         duration: Duration::from_nanos(1_234_567),
         route: Some(route),
@@ -38,6 +48,7 @@ fn exchange(route: &RouteMetrics) -> Exchange<'_> {
         connection_reused: Some(true),
         attempts: 1,
         retry_reason: None,
+        rate_limit_dry_run: false,
         queue: Duration::from_nanos(900),
         connect: None,
         ttfb: Some(Duration::from_nanos(1_100_123)),
@@ -92,6 +103,12 @@ struct Derived<'a> {
     user_agent: Option<&'a str>,
     #[serde(rename = "tls.protocol.version", skip_serializing_if = "Option::is_none")]
     tls_version: Option<&'a str>,
+    #[serde(rename = "tls.cipher", skip_serializing_if = "Option::is_none")]
+    tls_cipher: Option<&'a str>,
+    #[serde(rename = "tls.client.server_name", skip_serializing_if = "Option::is_none")]
+    tls_server_name: Option<&'a str>,
+    #[serde(rename = "tls.resumed", skip_serializing_if = "Option::is_none")]
+    tls_resumed: Option<bool>,
     #[serde(rename = "trace.id", skip_serializing_if = "Option::is_none")]
     trace_id: Option<&'a str>,
     #[serde(rename = "edge.route", skip_serializing_if = "Option::is_none")]
@@ -137,7 +154,10 @@ impl<'a> Derived<'a> {
             client_ip: exchange.client_ip,
             client_port: exchange.client_port,
             user_agent: exchange.user_agent.and_then(|bytes| std::str::from_utf8(bytes).ok()),
-            tls_version: exchange.tls_version,
+            tls_version: exchange.tls.map(|tls| tls.version),
+            tls_cipher: exchange.tls.map(|tls| tls.cipher),
+            tls_server_name: exchange.tls.and_then(|tls| tls.server_name),
+            tls_resumed: exchange.tls.map(|tls| tls.resumed),
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
             route: exchange.route.map(RouteMetrics::name),
             upstream: exchange.upstream,

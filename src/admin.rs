@@ -25,8 +25,9 @@ use crate::proxy::{Answer, Asked, Respond};
 use endpoint::Endpoint;
 pub use operations::{Done, Operations, Refusal};
 pub use status::{
-    CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus, QueueStatus, State, Status,
-    UpstreamState, UpstreamStatus, WorkerState, WorkerStatus, reused_ratio,
+    CertificateStatus, CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus,
+    QueueStatus, State, Status, TlsStatus, UpstreamState, UpstreamStatus, WorkerState,
+    WorkerStatus, reused_ratio,
 };
 
 const JSON: &str = "application/json";
@@ -55,6 +56,7 @@ impl Admin {
                 operations.stop();
                 return message(StatusCode::ACCEPTED, "stopping");
             }
+            Endpoint::Reload => operations.reload().await,
             Endpoint::Restart { upstream, worker } => {
                 // Half a roll is nothing that anyone wants: it goes on when its client leaves.
                 let roll = async move { operations.restart(&upstream, worker.as_deref()).await };

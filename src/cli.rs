@@ -51,8 +51,12 @@ enum Command {
     /// What asgate starts beside itself to clean up when it is killed
     #[command(hide = true)]
     Guardian,
-    /// Show the workers of the running instance: 0 ready, 1 degraded or stopping, 3 not running
+    /// Show listeners and workers of the running instance: 0 ready, 1 degraded or stopping, 3 not running
     Status(Status),
+    /// Read certificates, CAs and CRLs again, and say what changed
+    ///
+    /// The configuration file is not read again: restart asgate for changes in it.
+    Reload(Target),
     /// Replace workers one after the other without losing a request, and wait until it is done
     Restart(Restart),
     /// Stop the running instance once its requests are done, and wait until it is
@@ -118,6 +122,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Command::Status(status) => status.run(),
+        Command::Reload(target) => operations::reload(target),
         Command::Restart(restart) => restart.run(),
         Command::Stop(target) => operations::stop(target),
     }

@@ -11,7 +11,7 @@ mod peer;
 pub mod strip;
 
 pub use identity::{
-    Facts, Identity, Scheme, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT,
-    X_FORWARDED_PROTO, X_REQUEST_ID, identify,
+    Certificate, Facts, Identity, Scheme, X_CLIENT_CERT_FINGERPRINT, X_CLIENT_CERT_SUBJECT,
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, X_REQUEST_ID, identify,
 };
-pub use peer::{Peer, TrustedProxies};
+pub use peer::{Peer, TrustedProxies, network_of};

@@ -6,7 +6,8 @@
 //! 3. [`check`] turns the model into [`checked`]: names that refer to each other, files, addresses.
 //!
 //! Each stage reports everything that it finds, so that one run shows all that is wrong. Nothing
-//! here opens a socket, starts a process or knows another module of the crate.
+//! here opens a socket, starts a process or knows another module of the crate, but for [`crate::pki`]:
+//! it says what is wrong with the certificates that a file names.
 
 mod check;
 mod checked;

@@ -5,6 +5,7 @@
 //! nothing of HTTP.
 
 mod desk;
+mod doors;
 mod fixed;
 mod operations;
 mod pool;
@@ -24,17 +25,20 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client::TrustedProxies;
 use crate::config::{self, Address, Config};
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 use crate::proxy::{self, Shared, Snapshot};
 use crate::supervisor;
 use crate::telemetry::{self, Telemetry};
 use crate::upstream::{self, Upstream};
 use desk::Desk;
+use doors::Door;
 use operations::Operator;
 use workers::Workers;
 
@@ -47,13 +51,14 @@ const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the requests that are cut may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Limits of a head that no route was found for yet.
-const DEFAULT_HEAD: (usize, usize) = (64 * 1024, 100);
+const DEFAULT_HEAD: usize = 64 * 1024;
+const DEFAULT_LINES: usize = 100;
 
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
-    Bind { address: Address, source: io::Error },
+    Bind { address: Address, source: listener::BindError },
     #[error("upstream {upstream}: {source}")]
     Upstream { upstream: String, source: upstream::SetupError },
     #[error("{0}")]
@@ -101,7 +106,9 @@ impl Edge {
                 return Err(error.into());
             }
         };
-        let operator = Operator::new(&listeners, &upstreams, &workers, Arc::clone(&telemetry));
+        let doors = listeners.iter().zip(&config.listeners);
+        let doors = doors.map(|(listener, settings)| Door::new(listener, settings)).collect();
+        let operator = Operator::new(doors, &upstreams, &workers, Arc::clone(&telemetry));
         let operator = Arc::new(operator);
         let desk = desk.map(|listener| Desk::open(listener, Arc::clone(&operator)));
         let ready = tokio::select! {
@@ -152,6 +159,7 @@ impl Edge {
         let (stop, stopping) = watch::channel(false);
         let connections = TaskTracker::new();
         let accepting = TaskTracker::new();
+        let watchers = self.watch_certificates();
         for listener in self.listeners.drain(..) {
             let shared = Arc::clone(&self.shared);
             let shutdown = stopping.clone();
@@ -181,6 +189,7 @@ impl Edge {
             log::warn!("Some clients did not take their last answer in time");
         }
         sweeper.abort();
+        drop(watchers);
         for upstream in &self.upstreams {
             upstream.close();
         }
@@ -195,6 +204,12 @@ impl Edge {
         accepting.close();
         let _ = timeout(LAST_WORDS, accepting.wait()).await;
         log::info!("Stopped");
+    }
+
+    /// Takes new certificates when their files change, until what is returned is dropped.
+    fn watch_certificates(&self) -> JoinSet<()> {
+        let acceptors = self.listeners.iter().filter_map(Listener::acceptor);
+        acceptors.map(|acceptor| Arc::clone(acceptor).watch()).collect()
     }
 
     /// Where log lines go; to be closed after the runtime, whose end finishes what was cut off.
@@ -220,14 +235,18 @@ fn set_up(config: &Config) -> Result<Vec<Arc<Upstream>>, StartError> {
 
 fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {
     // A head is read before its route is known, so the most generous route sets the bounds.
-    let limits = config.routes.iter().map(|route| (route.limits.header, route.limits.headers));
-    let most = limits.fold(DEFAULT_HEAD, |most, limit| (most.0.max(limit.0), most.1.max(limit.1)));
+    let limits = || config.routes.iter().map(|route| &route.limits);
+    let bounds = listener::Bounds {
+        max_head: limits().map(|limits| limits.header).fold(DEFAULT_HEAD, usize::max),
+        max_lines: limits().map(|limits| limits.headers).fold(DEFAULT_LINES, usize::max),
+        trusted: TrustedProxies::new(&config.trusted_proxies),
+    };
     config
         .listeners
         .iter()
         .map(|listener| {
             let metrics = telemetry.metrics().listener(&listener.address.to_string());
-            Listener::bind(listener, most, metrics)
+            Listener::bind(listener, &bounds, metrics)
                 .map_err(|source| StartError::Bind { address: listener.address.clone(), source })
         })
         .collect()

@@ -8,18 +8,22 @@
 //! | 4 | [`edge`] |
 //! | 3 | [`listener`], [`proxy`], [`admin`] |
 //! | 2 | [`upstream`], [`supervisor`], [`telemetry`] |
-//! | 1 | [`routing`], [`client`], [`outcome`], [`http1`], [`net`], [`config`] |
+//! | 1 | [`routing`], [`client`], [`outcome`], [`http1`], [`net`], [`config`], [`pki`] |
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod edge;
 pub mod http1;
+pub mod http2;
 pub mod listener;
 pub mod net;
 pub mod outcome;
+pub mod pki;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod routing;
 pub mod supervisor;
 pub mod telemetry;

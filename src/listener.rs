@@ -1,33 +1,39 @@
 //! The front door: accepts connections, holds them to their limits, and hands each to the engine as a stream.
 //!
-//! Owns what Pingora's own listeners leave open (its issues #447, #563, #690): the number of connections, the time a
-//! client may be idle, and the time and size of a request head. Routes nothing and answers nothing.
+//! Owns what Pingora's own listeners leave open (its issues #447, #563, #690): the number of connections, the PROXY
+//! protocol, TLS, the time a client may be idle, and the time and size of a request head. Routes nothing and answers
+//! nothing.
 
+mod places;
 mod stream;
+pub mod tls;
+mod welcome;
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::client::{self, Scheme};
+use crate::client::TrustedProxies;
 use crate::config;
+use crate::http2;
 use crate::net;
-use crate::telemetry::ListenerMetrics;
+use crate::telemetry::{ConnectionRefusal, ListenerMetrics};
+use http::HeaderValue;
+use places::Places;
 pub use stream::{Arrival, ClientStream, Connection, Head, Refusal};
+use welcome::Door;
 
 /// Pause after an accept that failed for want of file descriptors or memory, so that the wait for them costs nothing.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all connections of one listener have in common.
-#[derive(Debug)]
 pub struct Facts {
     /// The address as configured; the label in logs and metrics.
     pub name: String,
-    /// What it tells of every client.
-    pub identity: client::Facts,
     pub http2: bool,
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
@@ -35,64 +41,101 @@ pub struct Facts {
     pub max_head: usize,
     /// Header lines a request may have.
     pub max_lines: usize,
+    /// The port of `https` that clients are sent to.
+    pub redirect_to_https: Option<u16>,
+    /// For responses over TLS.
+    pub hsts: Option<HeaderValue>,
+    pub metrics: Arc<ListenerMetrics>,
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What the routes and the rest of the configuration say of every listener.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Bytes a request head may have.
+    pub max_head: usize,
+    /// Header lines a request may have.
+    pub max_lines: usize,
+    pub trusted: TrustedProxies,
+}
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+    #[error("{0}")]
+    Tls(#[from] tls::SetupError),
 }
 
 /// A bound listener, ready to accept.
 pub struct Listener {
     socket: net::Listener,
     address: config::Address,
-    facts: Arc<Facts>,
-    places: Arc<Semaphore>,
-    /// The last connection was refused for want of a place.
-    full: AtomicBool,
-    metrics: Arc<ListenerMetrics>,
+    door: Arc<Door>,
+    places: Places,
 }
 
 impl Listener {
-    /// Binds to the configured address. A request head is read to at most `max_head` bytes and `max_lines` lines.
+    /// Binds to the configured address.
     ///
     /// # Errors
-    /// As [`net::Listener::bind`].
+    /// As [`net::Listener::bind`] and [`tls::Acceptor::new`].
     pub fn bind(
         config: &config::Listener,
-        limits: (usize, usize),
+        bounds: &Bounds,
         metrics: Arc<ListenerMetrics>,
-    ) -> std::io::Result<Self> {
-        Self::over(net::Listener::bind(&config.address)?, config, limits, metrics)
+    ) -> Result<Self, BindError> {
+        Self::over(net::Listener::bind(&config.address)?, config, bounds, metrics)
     }
 
     /// As [`Self::bind`], over a socket that is bound already.
     ///
     /// # Errors
-    /// As [`net::Listener::address`].
+    /// As [`net::Listener::address`] and [`tls::Acceptor::new`].
     pub fn over(
         socket: net::Listener,
         config: &config::Listener,
-        (max_head, max_lines): (usize, usize),
+        bounds: &Bounds,
         metrics: Arc<ListenerMetrics>,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, BindError> {
         let address = socket.address()?;
         let port = match &address {
             config::Address::Tcp(address) => Some(address.port()),
             config::Address::Unix(_) => None,
         };
+        let tls = config.tls.as_ref();
         let facts = Facts {
             name: config.address.to_string(),
-            identity: client::Facts::new(Scheme::Http, port),
             http2: config.http2,
             header_timeout: config.header_timeout,
             idle_timeout: config.idle_timeout,
-            max_head,
-            max_lines,
-        };
-        Ok(Self {
-            socket,
-            address,
-            facts: Arc::new(facts),
-            places: Arc::new(Semaphore::new(config.max_connections.min(Semaphore::MAX_PERMITS))),
-            full: AtomicBool::new(false),
+            max_head: bounds.max_head,
+            max_lines: bounds.max_lines,
+            redirect_to_https: config.redirect_to_https,
+            hsts: tls.and_then(|tls| tls.hsts.clone()),
             metrics,
-        })
+        };
+        let acceptor = tls.map(|tls| tls::Acceptor::new(tls, config.http2)).transpose()?;
+        let proxies = config.proxy_protocol.then(|| bounds.trusted.clone());
+        let places = Places::new(
+            config.max_connections,
+            config.max_connections_per_address,
+            &bounds.trusted,
+        );
+        if config.http2 {
+            facts.metrics.expect_http2(&http2::Abuse::ALL.map(http2::Abuse::as_str));
+        }
+        if acceptor.is_some() {
+            facts.metrics.expect_tls();
+        }
+        let door = Door { facts: Arc::new(facts), port, proxies, tls: acceptor.map(Arc::new) };
+        Ok(Self { socket, address, door: Arc::new(door), places })
     }
 
     /// Where it listens, with the real port where port 0 was configured.
@@ -102,7 +145,12 @@ impl Listener {
 
     /// What counts its connections.
     pub fn metrics(&self) -> &Arc<ListenerMetrics> {
-        &self.metrics
+        &self.door.facts.metrics
+    }
+
+    /// What speaks TLS with its clients.
+    pub fn acceptor(&self) -> Option<&Arc<tls::Acceptor>> {
+        self.door.tls.as_ref()
     }
 
     /// Accepts until `shutdown` says to stop; then the socket is closed. What `serve` makes of a connection is a task
@@ -113,22 +161,24 @@ impl Listener {
         connections: TaskTracker,
         mut shutdown: watch::Receiver<bool>,
     ) where
-        S: Fn(Box<ClientStream>) -> F,
+        S: Fn(Box<ClientStream>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
+        let serve = Arc::new(serve);
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => return,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, &serve, &connections),
+                Ok((socket, peer)) => self.admit(socket, peer, &serve, &connections, &shutdown),
                 // The client left before it was accepted: nothing is wrong here.
                 Err(error) if net::is_of_client(&error) => {
-                    log::debug!("Accept failed: listener={} {error}", self.facts.name);
+                    log::debug!("Accept failed: listener={} {error}", self.door.facts.name);
                 }
                 Err(error) => {
-                    log::error!("Cannot accept connections: listener={} {error}", self.facts.name);
+                    let name = &self.door.facts.name;
+                    log::error!("Cannot accept connections: listener={name} {error}");
                     tokio::time::sleep(FAILED_PAUSE).await;
                 }
             }
@@ -137,32 +187,52 @@ impl Listener {
 
     fn admit<S, F>(
         &self,
-        stream: net::Stream,
+        socket: net::Stream,
         peer: net::Peer,
-        serve: &S,
+        serve: &Arc<S>,
         connections: &TaskTracker,
+        shutdown: &watch::Receiver<bool>,
     ) where
-        S: Fn(Box<ClientStream>) -> F,
+        S: Fn(Box<ClientStream>) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            // Once each time it gets full, not for each client.
-            if !self.full.swap(true, Ordering::Relaxed) {
-                let name = &self.facts.name;
-                log::warn!("Connections are refused, max_connections reached: listener={name}");
+        let metrics = self.metrics();
+        let mut place = match self.places.take() {
+            Ok(place) => place,
+            Err(full) => {
+                metrics.refused(ConnectionRefusal::MaxConnections);
+                // Once each time it gets full, not for each client.
+                if full.first {
+                    let name = &self.door.facts.name;
+                    log::warn!("Connections are refused, max_connections reached: listener={name}");
+                }
+                return;
             }
+        };
+        let counted = metrics.connection();
+        if self.door.is_open() {
+            let Some(stream) = self.door.admit(socket, peer, &mut place) else {
+                return;
+            };
+            let served = serve(stream);
+            connections.spawn(async move {
+                served.await;
+                drop((place, counted));
+            });
             return;
-        };
-        self.full.store(false, Ordering::Relaxed);
-        let counted = self.metrics.connection();
-        let peer = match peer {
-            net::Peer::Tcp(address) => client::Peer::tcp(address),
-            net::Peer::Local => client::Peer::unix(),
-        };
-        let connection = Connection { peer, listener: Arc::clone(&self.facts) };
-        let served = serve(Box::new(ClientStream::new(stream, connection)));
+        }
+        let (door, serve) = (Arc::clone(&self.door), Arc::clone(serve));
+        let mut shutdown = shutdown.clone();
         connections.spawn(async move {
-            served.await;
+            // On the heap, so that it is gone when the connection is served.
+            let welcome = Box::pin(door.welcome(socket, peer, &mut place));
+            let stream = tokio::select! {
+                stream = welcome => stream,
+                _ = shutdown.wait_for(|stop| *stop) => None,
+            };
+            if let Some(stream) = stream {
+                serve(stream).await;
+            }
             drop((place, counted));
         });
     }

@@ -30,6 +30,10 @@ const CLIENT_CLOSED: StatusCode = match StatusCode::from_u16(499) {
 pub enum Cause {
     /// No route takes the request.
     NoRoute,
+    /// The route does not serve the client's address.
+    Denied,
+    /// The route has had more requests of this kind than it may have.
+    RateLimited,
     BadRequest(BadRequest),
     /// CONNECT and TRACE, which a reverse proxy has no use for.
     MethodRefused,
@@ -43,9 +47,9 @@ pub enum Cause {
     BodyTooLarge,
     /// The header block took longer than the listener's `header_timeout`.
     HeaderTimeout,
-    /// No byte of the request body for longer than `request_body`.
+    /// No byte of the request body for longer than `request_body`, or fewer than `min_request_rate`.
     BodyTimeout,
-    /// The client took no byte of the response for longer than `client_write`.
+    /// The client took no byte of the response for longer than `client_write`, or fewer than `min_response_rate`.
     ClientWriteTimeout,
     /// The client closed its connection before it had its answer.
     ClientClosed,
@@ -102,7 +106,7 @@ pub struct Outcome {
     /// client was too slow, and where the connection has to end anyway. Never applies after a
     /// response was aborted.
     pub keep_client: bool,
-    /// For `Retry-After`; whole seconds.
+    /// For `Retry-After`; whole seconds. How long a rate limit lasts is not known here.
     pub retry_after: Option<Duration>,
     /// The reason phrase of the status (RFC 9457 §4.2.1).
     pub title: &'static str,
@@ -112,8 +116,10 @@ pub struct Outcome {
 
 impl Cause {
     /// Every cause, in the order of the enum.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::NoRoute,
+        Self::Denied,
+        Self::RateLimited,
         Self::BadRequest(BadRequest::RequestLine),
         Self::BadRequest(BadRequest::Version),
         Self::BadRequest(BadRequest::Path),
@@ -163,6 +169,8 @@ impl Cause {
         use Termination as T;
         match self {
             Self::NoRoute => (S::NOT_FOUND, T::NoRoute, Keep),
+            Self::Denied => (S::FORBIDDEN, T::Denied, Keep),
+            Self::RateLimited => (S::TOO_MANY_REQUESTS, T::RateLimited, Keep),
             Self::BadRequest(_) => (S::BAD_REQUEST, T::BadRequest, Close),
             Self::MethodRefused => (S::METHOD_NOT_ALLOWED, T::BadRequest, Close),
             Self::HeaderTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, T::Limit, Close),
@@ -192,6 +200,8 @@ impl Cause {
     const fn detail(self) -> &'static str {
         match self {
             Self::NoRoute => "Nothing is served under this host and path.",
+            Self::Denied => "This is not served to your address.",
+            Self::RateLimited => "There were too many requests. Try again later.",
             Self::BadRequest(kind) => kind.detail(),
             Self::MethodRefused => "This method is not served.",
             Self::HeaderTooLarge => "The request header is too large.",

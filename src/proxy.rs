@@ -1,14 +1,15 @@
 //! The phases of one request, from the engine's parsed head to the answer and the log line.
 //!
 //! ```text
-//! read ─▶ normalise ─▶ identify ─▶ route ─▶ limits ─▶ respond | redirect | forward ─▶ next request or close
-//!  head     request      client     routing              answer              forward
+//! read ─▶ normalise ─▶ identify ─▶ admit ─▶ respond | redirect | forward ─▶ next request or close
+//!  head     request      client   admission          answer              forward
 //! ```
 //!
 //! Built on Pingora's sessions, not on its `ProxyHttp`: that keeps the parser's refusals, the timers of each phase and
 //! the reuse of worker connections out of our reach (`docs/architecture.md` says which and why). Decides no policy of
 //! its own: who the client is, where a request goes and what a failure means are the pure modules' to say.
 
+mod admission;
 mod answer;
 mod attempt;
 mod connection;
@@ -20,6 +21,7 @@ mod forward;
 mod hash_key;
 mod judge;
 mod local;
+mod pace;
 mod place;
 mod private;
 mod relay;
@@ -37,19 +39,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{self, Identity};
-use crate::config::{self, Action, Limits, Redirect};
+use crate::config::{self, Action, Redirect};
 use crate::http1::Fault;
 use crate::listener::{ClientStream, Connection, Refusal};
 use crate::outcome::{BadRequest, Cause};
 use crate::routing::redirect::{self, Parts};
 use crate::telemetry::Telemetry;
 
+use admission::Admission;
 pub use answer::Answer;
 use connection::Serve;
 use downstream::Downstream;
@@ -128,7 +132,7 @@ impl App {
         let admitted = match &request {
             Ok(request) => {
                 exchange.note_request(request);
-                admit(request, &client, exchange)
+                admission::admit(request, client.headers(), &identity, exchange)
             }
             Err(cause) => {
                 exchange.note_refused(&client.line(), client.method(), client.version());
@@ -136,9 +140,13 @@ impl App {
             }
         };
         match (request, admitted) {
-            (Ok(request), Ok(route)) => {
+            (Ok(request), Ok(Admission::Route(route))) => {
                 self.act(&request, &identity, route, client, exchange).await
             }
+            (Ok(request), Ok(Admission::Https(port))) => match secured(&request, port) {
+                Ok(answer) => reply(answer, client, exchange).await,
+                Err(cause) => fail(client, cause, exchange).await,
+            },
             (_, Err(cause)) | (Err(cause), _) => fail(client, cause, exchange).await,
         }
     }
@@ -148,7 +156,7 @@ impl App {
             &self.connection.peer,
             client.headers(),
             &exchange.snapshot.trusted,
-            &self.connection.listener.identity,
+            &self.connection.identity,
             Uuid::now_v7,
         );
         exchange.note_client(&identity, client.headers());
@@ -178,6 +186,7 @@ impl App {
                     action,
                     timeouts: &route.timeouts,
                     limits: &route.limits,
+                    headers: &route.headers.request,
                     private: &self.private,
                 };
                 match forward.run(client, exchange).await {
@@ -190,37 +199,29 @@ impl App {
     }
 }
 
-/// The route that takes the request, and within whose limits it is.
-fn admit(request: &Request, client: &Downstream, exchange: &mut Exchange) -> Result<usize, Cause> {
-    let snapshot = Arc::clone(&exchange.snapshot);
-    let found = snapshot.table.find(&request.for_routing(client.headers()));
-    let route = found.ok_or(Cause::NoRoute)?;
-    exchange.route = Some(route);
-    let limits = &snapshot.routes.get(route).ok_or(Cause::NoRoute)?.config.limits;
-    within(request, limits)?;
-    Ok(route)
-}
-
-fn within(request: &Request, limits: &Limits) -> Result<(), Cause> {
-    if request.target_size > limits.uri {
-        return Err(Cause::UriTooLong);
-    }
-    if request.head_size > limits.header {
-        return Err(Cause::HeaderTooLarge);
-    }
-    if request.lines > limits.headers {
-        return Err(Cause::TooManyHeaders);
-    }
-    match (request.body, limits.body) {
-        (request::Body::Length(length), Some(limit)) if length > limit => Err(Cause::BodyTooLarge),
-        _ => Ok(()),
-    }
-}
-
 fn fixed(respond: &config::Respond) -> Answer {
     let body = respond.body.clone();
     let kind = (!body.is_empty()).then_some("text/plain; charset=utf-8");
     Answer { content_type: kind, cacheable: true, ..Answer::new(respond.status, "", body) }
+}
+
+/// Sends the client to the same place over TLS.
+fn secured(request: &Request, port: u16) -> Result<Answer, Cause> {
+    if request.host.is_empty() {
+        // An HTTP/1.0 client that did not say where it wanted to go.
+        return Err(Cause::BadRequest(BadRequest::Host));
+    }
+    let parts = Parts {
+        scheme: "https",
+        host: &request.host,
+        path: &request.path,
+        query: request.query.as_deref(),
+    };
+    let to = match port {
+        443 => "{scheme}://{host}{path}".to_owned(),
+        port => format!("{{scheme}}://{{host}}:{port}{{path}}"),
+    };
+    Ok(moved(StatusCode::PERMANENT_REDIRECT, redirect::location(&to, &parts)))
 }
 
 fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
@@ -230,11 +231,15 @@ fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
         path: &request.path,
         query: request.query.as_deref(),
     };
+    moved(to.status, redirect::location(&to.to, &parts))
+}
+
+fn moved(status: StatusCode, location: String) -> Answer {
     Answer {
         content_type: None,
-        location: Some(redirect::location(&to.to, &parts)),
+        location: Some(location),
         cacheable: true,
-        ..Answer::new(to.status, "", Bytes::new())
+        ..Answer::new(status, "", Bytes::new())
     }
 }
 
@@ -246,7 +251,7 @@ async fn reply(
 ) -> Option<Downstream> {
     let status = answer.status.as_u16();
     let id = exchange.request_id.clone();
-    match answer.send(&mut client, &id).await {
+    match answer.send_dressed(&mut client, &id, |head| exchange.dress(head)).await {
         Ok(()) => {
             exchange.completed(status);
             exchange.response_body = client.sent();
@@ -271,7 +276,7 @@ async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> 
     }
     let id = exchange.request_id.clone();
     let answer = Answer::error(cause, &id, answer::accept(&client).as_ref());
-    let sent = answer.send(&mut client, &id).await;
+    let sent = answer.send_dressed(&mut client, &id, |head| exchange.dress(head)).await;
     exchange.response_body = client.sent();
     sent.ok().map(|()| client)
 }

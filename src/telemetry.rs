@@ -21,12 +21,14 @@ mod timestamp;
 mod trace;
 mod writer;
 
-pub use access::{Exchange, TERMINATION_OK};
+pub use access::{ClientCertificate, Exchange, TERMINATION_OK, TlsLine};
 pub use metrics::{
-    CheckResult, ConnectResult, ConnectionGuard, ConnectionKind, GaugeGuard, ListenerMetrics,
-    Metrics, RouteMetrics, UpstreamMetrics, WorkerMetrics,
+    CheckResult, ConnectResult, ConnectionGuard, ConnectionKind, ConnectionRefusal, GaugeGuard,
+    HandshakeResult, ListenerMetrics, Metrics, RateLimitMode, RouteMetrics, UpstreamMetrics,
+    WorkerMetrics,
 };
 pub use output::{Stream, WorkerOrigin};
+pub use timestamp::in_seconds;
 pub use writer::Output;
 
 use writer::Writer;

@@ -4,8 +4,8 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 /// Every endpoint, for who looks for one that does not exist.
-pub const ALL: &str = "GET /status, /metrics, /health/live and /health/ready, POST /stop, \
-                       /upstreams/{upstream}/restart and \
+pub const ALL: &str = "GET /status, /metrics, /health/live and /health/ready, POST /reload, \
+                       /stop, /upstreams/{upstream}/restart and \
                        /upstreams/{upstream}/workers/{worker}/drain, .../enable and .../restart";
 
 /// What is asked for. Names are decoded, and need not exist.
@@ -15,6 +15,7 @@ pub enum Endpoint {
     Metrics,
     Live,
     Ready,
+    Reload,
     Stop,
     /// Of one worker, or of all of them one after the other.
     Restart {
@@ -39,6 +40,7 @@ impl Endpoint {
             "/metrics" => Some(Self::Metrics),
             "/health/live" => Some(Self::Live),
             "/health/ready" => Some(Self::Ready),
+            "/reload" => Some(Self::Reload),
             "/stop" => Some(Self::Stop),
             _ => Self::of_upstream(path.strip_prefix("/upstreams/")?),
         }
@@ -67,9 +69,11 @@ impl Endpoint {
     pub fn method(&self) -> Method {
         match self {
             Self::Status | Self::Metrics | Self::Live | Self::Ready => Method::GET,
-            Self::Stop | Self::Restart { .. } | Self::Drain { .. } | Self::Enable { .. } => {
-                Method::POST
-            }
+            Self::Reload
+            | Self::Stop
+            | Self::Restart { .. }
+            | Self::Drain { .. }
+            | Self::Enable { .. } => Method::POST,
         }
     }
 }

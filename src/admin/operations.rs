@@ -22,6 +22,13 @@ pub trait Operations: Send + Sync + 'static {
     /// Whether clients are accepted; not before all workers were ready once.
     fn is_serving(&self) -> bool;
 
+    /// Reads certificates, CAs and CRLs again and serves what is new; connections live on. The configuration file is not
+    /// read. The message says what changed, line by line.
+    ///
+    /// # Errors
+    /// [`Refusal::Failed`] when some of it cannot be used: what was served is served on, and what was sound is new.
+    async fn reload(&self) -> Result<Done, Refusal>;
+
     /// Replaces `worker`, or all workers of `upstream` one after the other, each by one that was ready before it left.
     /// Returns when it is done, which takes as long as the workers take to start.
     ///

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod listener;
 #[cfg(test)]
 mod tests;
 mod words;
+
+pub use listener::{CertificateStatus, ListenerStatus, TlsStatus};
 
 /// One edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,21 +34,12 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// All upstreams are ready, also when there is none.
+    /// All upstreams are ready, also when there is none, and all certificates are valid.
     Ready,
-    /// Some upstream is not.
+    /// Some upstream is not, or some certificate has expired.
     Degraded,
     /// A stop was asked for: no new connections, requests in flight finish.
     Stopping,
-}
-
-/// One address that clients connect to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListenerStatus {
-    /// `ip:port` with the real port, or `unix:/path`.
-    pub address: String,
-    /// Open client connections.
-    pub connections: u64,
 }
 
 /// One upstream.
@@ -251,10 +245,11 @@ pub fn reused_ratio(new: u64, reused: u64) -> Option<f64> {
 }
 
 impl State {
-    /// Of an edge with these upstreams that is not stopping.
-    pub fn of(upstreams: &[UpstreamStatus]) -> Self {
+    /// Of an edge with these listeners and upstreams that is not stopping.
+    pub fn of(listeners: &[ListenerStatus], upstreams: &[UpstreamStatus]) -> Self {
+        let valid = !listeners.iter().any(ListenerStatus::has_expired);
         let ready = upstreams.iter().all(|upstream| upstream.state == UpstreamState::Ready);
-        if ready { Self::Ready } else { Self::Degraded }
+        if valid && ready { Self::Ready } else { Self::Degraded }
     }
 }
 

@@ -19,6 +19,8 @@ fn a_path_asks_for_one_thing() {
     let cases = [
         ("/status", Some(Endpoint::Status)),
         ("/stop", Some(Endpoint::Stop)),
+        ("/reload", Some(Endpoint::Reload)),
+        ("/reload/", None),
         ("/health/ready", Some(Endpoint::Ready)),
         ("/upstreams/u/restart", Some(restart("u", None))),
         ("/upstreams/restart/restart", Some(restart("restart", None))),

@@ -1,4 +1,4 @@
-//! `asgate status`, `asgate restart` and `asgate stop`: questions to the admin API of the running instance.
+//! `asgate status`, `asgate reload`, `asgate restart` and `asgate stop`: questions to the admin API of the running instance.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -90,6 +90,13 @@ impl Restart {
             client.ask(Method::POST, &path, None).await?.expect(StatusCode::OK)
         })
     }
+}
+
+/// Lets the running instance read its certificates again, and says what changed.
+pub fn reload(target: Target) -> ExitCode {
+    finish(target, async |client| {
+        client.ask(Method::POST, "/reload", Some(PATIENCE)).await?.expect(StatusCode::OK)
+    })
 }
 
 /// Stops the running instance and waits until it is gone.

@@ -15,6 +15,7 @@ use crate::admin::{
 use grid::NONE;
 
 mod grid;
+mod listeners;
 #[cfg(test)]
 mod tests;
 
@@ -23,8 +24,8 @@ const WORKERS: [&str; 9] =
 const CONNECTIONS: [&str; 8] =
     ["UPSTREAM", "WORKER", "ACTIVE", "IDLE", "CONNECTS", "REUSED", "EJECTIONS", "LAST CHECK"];
 
-/// A line for the edge, for each listener and each upstream; a table of the workers and one of the connections to them;
-/// then what does not fit a table: reasons, and the last lines of the workers that are not ready.
+/// A line for the edge, for each listener and each upstream; tables of the certificates, the workers and the connections
+/// to them; then what does not fit a table: reasons, and the last lines of the workers that are not ready.
 pub fn render(status: &Status) -> String {
     let mut text = format!(
         "asgate {} {}: pid {}, up {}\n",
@@ -34,18 +35,22 @@ pub fn render(status: &Status) -> String {
         duration(status.uptime_seconds)
     );
     for listener in &status.listeners {
-        // Writing to a string cannot fail, here and below.
-        let _ = writeln!(text, "{}: {} connections", listener.address, listener.connections);
+        listeners::push_summary(&mut text, listener);
     }
     for upstream in &status.upstreams {
         push_summary(&mut text, upstream);
     }
+    let certificates: Vec<_> = status.listeners.iter().flat_map(listeners::rows_of).collect();
+    grid::push(&mut text, listeners::CERTIFICATES, &certificates);
     let workers: Vec<_> = status.upstreams.iter().flat_map(rows_of).collect();
     grid::push(&mut text, WORKERS, &workers);
     let connections: Vec<_> = status.upstreams.iter().flat_map(connections_of).collect();
     grid::push(&mut text, CONNECTIONS, &connections);
-    let remarks: Vec<_> = status.upstreams.iter().flat_map(remarks_on).collect();
+    let of_listeners = status.listeners.iter().flat_map(listeners::remarks_on);
+    let of_upstreams = status.upstreams.iter().flat_map(remarks_on);
+    let remarks: Vec<_> = of_listeners.chain(of_upstreams).collect();
     if !remarks.is_empty() {
+        // Writing to a string cannot fail, here and below.
         let _ = writeln!(text, "\n{}", remarks.join("\n"));
     }
     for upstream in &status.upstreams {
@@ -134,7 +139,7 @@ fn remarks_on(upstream: &UpstreamStatus) -> Vec<String> {
     let reason = reason.map(|reason| format!("{name} is {}: {}", upstream.state, shown(reason)));
     let notes = upstream.notes.iter().map(|note| format!("{name}: {}", shown(note)));
     let retries = (!upstream.retries.is_empty())
-        .then(|| format!("retries of {name}: {}", counts(upstream.retries.iter())));
+        .then(|| format!("retries of {name}: {}", counts(&upstream.retries)));
     let workers = upstream.workers.iter().flat_map(|worker| remarks_on_worker(name, worker));
     reason.into_iter().chain(notes).chain(retries).chain(workers).collect()
 }

@@ -1,4 +1,4 @@
-//! From peer, headers and listener to what the worker is told about the client.
+//! From peer, headers and connection to what the worker is told about the client.
 
 use std::net::IpAddr;
 
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::chain::Chain;
 use super::peer::{Peer, TrustedProxies};
+use super::strip::Sender;
 use crate::routing::host;
 
 #[cfg(test)]
@@ -18,6 +19,9 @@ pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub static X_CLIENT_CERT_SUBJECT: HeaderName = HeaderName::from_static("x-client-cert-subject");
+pub static X_CLIENT_CERT_FINGERPRINT: HeaderName =
+    HeaderName::from_static("x-client-cert-fingerprint");
 
 /// The longest request id that is taken over from a trusted peer, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -29,11 +33,21 @@ pub enum Scheme {
     Https,
 }
 
-/// What a listener knows about every request it takes. Made once per listener.
+/// What is known about every request of a connection.
 #[derive(Debug, Clone)]
 pub struct Facts {
     scheme: Scheme,
     port: HeaderValue,
+    certificate: Option<Certificate>,
+}
+
+/// Whom the certificate that a client showed belongs to. It was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// The distinguished name in the form of RFC 4514.
+    pub subject: HeaderValue,
+    /// SHA-256 of the whole certificate, in lower-case hex.
+    pub fingerprint: HeaderValue,
 }
 
 /// Who sent a request, and what the worker is told about it.
@@ -55,6 +69,8 @@ pub struct Identity {
     pub forwarded_port: HeaderValue,
     /// `X-Request-Id`: visible ASCII, at most 128 bytes.
     pub request_id: HeaderValue,
+    /// `X-Client-Cert-Subject` and `X-Client-Cert-Fingerprint`: of the certificate that the peer showed.
+    pub certificate: Option<Certificate>,
 }
 
 /// Decides who the client is.
@@ -71,21 +87,22 @@ pub fn identify(
     peer: &Peer,
     headers: &HeaderMap,
     trusted: &TrustedProxies,
-    listener: &Facts,
+    connection: &Facts,
     new_id: impl FnOnce() -> Uuid,
 ) -> Identity {
     if peer.ip().is_some_and(|ip| trusted.contains(ip)) {
-        return behind_proxy(peer, headers, trusted, listener, new_id);
+        return behind_proxy(peer, headers, trusted, connection, new_id);
     }
     Identity {
         ip: peer.ip(),
         port: peer.port(),
-        scheme: listener.scheme,
+        scheme: connection.scheme,
         from_trusted: false,
         forwarded_for: peer.text().cloned(),
         forwarded_host: headers.get(HOST).cloned(),
-        forwarded_port: listener.port.clone(),
+        forwarded_port: connection.port.clone(),
         request_id: id_value(new_id()),
+        certificate: connection.certificate.clone(),
     }
 }
 
@@ -93,7 +110,7 @@ fn behind_proxy(
     peer: &Peer,
     headers: &HeaderMap,
     trusted: &TrustedProxies,
-    listener: &Facts,
+    connection: &Facts,
     new_id: impl FnOnce() -> Uuid,
 ) -> Identity {
     let chain = Chain::read(headers, trusted);
@@ -111,15 +128,16 @@ fn behind_proxy(
     Identity {
         ip: client.or(peer.ip()),
         port: if client.is_none() { peer.port() } else { None },
-        scheme: scheme.unwrap_or(listener.scheme),
+        scheme: scheme.unwrap_or(connection.scheme),
         from_trusted: true,
         forwarded_for: chain.extended_by(peer),
         forwarded_host: named.map(|(value, _)| value).or_else(|| headers.get(HOST)).cloned(),
-        forwarded_port: port.unwrap_or_else(|| listener.port.clone()),
+        forwarded_port: port.unwrap_or_else(|| connection.port.clone()),
         request_id: single(headers, &X_REQUEST_ID)
             .filter(|value| is_request_id(value))
             .cloned()
             .unwrap_or_else(|| id_value(new_id())),
+        certificate: connection.certificate.clone(),
     }
 }
 
@@ -180,10 +198,22 @@ impl Scheme {
 // === impl Facts ===
 
 impl Facts {
-    /// `port` is where the listener accepts; a Unix socket has none and counts as the default port
+    /// `port` is what the client connected to; a Unix socket has none and counts as the default port
     /// of `scheme`.
     pub fn new(scheme: Scheme, port: Option<u16>) -> Self {
-        Self { scheme, port: port.map_or_else(|| scheme.default_port(), HeaderValue::from) }
+        let port = port.map_or_else(|| scheme.default_port(), HeaderValue::from);
+        Self { scheme, port, certificate: None }
+    }
+
+    /// By which the client came.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The same of a client that showed this certificate.
+    #[must_use]
+    pub fn certified(self, certificate: Option<Certificate>) -> Self {
+        Self { certificate, ..self }
     }
 }
 
@@ -194,15 +224,26 @@ impl Identity {
     /// what the client sent under these names.
     pub fn headers(&self) -> impl Iterator<Item = (&'static HeaderName, HeaderValue)> {
         let scheme = HeaderValue::from_static(self.scheme.as_str());
+        let certificate = self.certificate.as_ref();
         [
             (&X_FORWARDED_FOR, self.forwarded_for.clone()),
             (&X_FORWARDED_PROTO, Some(scheme)),
             (&X_FORWARDED_HOST, self.forwarded_host.clone()),
             (&X_FORWARDED_PORT, Some(self.forwarded_port.clone())),
             (&X_REQUEST_ID, Some(self.request_id.clone())),
+            (&X_CLIENT_CERT_SUBJECT, certificate.map(|shown| shown.subject.clone())),
+            (&X_CLIENT_CERT_FINGERPRINT, certificate.map(|shown| shown.fingerprint.clone())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// For [`super::strip::keep`].
+    pub fn sender(&self) -> Sender {
+        match self.from_trusted {
+            true => Sender::Trusted { certified: self.certificate.is_some() },
+            false => Sender::Anybody,
+        }
     }
 
     /// [`Identity::request_id`] as text.

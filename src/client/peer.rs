@@ -1,6 +1,7 @@
 //! The neighbour on the other end of a connection, and which neighbours are believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderValue;
 use ipnet::IpNet;
@@ -41,6 +42,27 @@ impl Peer {
     /// The address without port and brackets, as a header carries it.
     pub(super) fn text(&self) -> Option<&HeaderValue> {
         self.text.as_ref()
+    }
+}
+
+/// `ip:port`, or `local`.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => write!(f, "{address}"),
+            None => f.write_str("local"),
+        }
+    }
+}
+
+/// What is counted as one client: an IPv4 address, or a /64 of IPv6, which is what a household gets and can choose
+/// addresses from at will. An IPv4-mapped IPv6 address is IPv4.
+pub fn network_of(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
     }
 }
 

@@ -34,16 +34,44 @@ const END_TO_END: [&str; 11] = [
 ];
 
 /// Whether a header of a client's request is passed to the worker.
-///
-/// `from_trusted`: the peer is a trusted proxy, whose `X-Real-IP` is passed.
-pub fn keep(name: &HeaderName, from_trusted: bool) -> bool {
+pub fn keep(name: &HeaderName, from: Sender) -> bool {
     let name = name.as_str().as_bytes();
     match name {
-        [b'x', b'-' | b'_', rest @ ..] => keep_x(rest) || (from_trusted && name == b"x-real-ip"),
+        [b'x', b'-' | b'_', rest @ ..] => keep_x(rest) || from.may_say(name),
+        [b'c', ..] if is_certificate(name) => from.may_say(name),
+        [b's', ..] => !begins(name, "ssl-client-") || from.may_say(name),
         [b'f', ..] => !same(name, "forwarded"),
         [b'r', ..] => !same(name, "remote-user"),
         _ => !is_hop_by_hop(name),
     }
+}
+
+/// Who sent a request's headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    Anybody,
+    /// A trusted proxy, whose word on the client counts where we have none of our own.
+    Trusted {
+        /// The peer showed a certificate of its own.
+        certified: bool,
+    },
+}
+
+impl Sender {
+    /// Whether it may send the header `name`, which tells of the client. Only in its usual spelling.
+    fn may_say(self, name: &[u8]) -> bool {
+        let Self::Trusted { certified } = self else {
+            return false;
+        };
+        name == b"x-real-ip" || (!certified && is_certificate(name) && !name.contains(&b'_'))
+    }
+}
+
+/// Headers that tell of a client's certificate: those of RFC 9440, ours, and what other proxies call them.
+fn is_certificate(name: &[u8]) -> bool {
+    ["client-cert", "x-client-cert", "x-ssl-client-", "ssl-client-"]
+        .into_iter()
+        .any(|known| begins(name, known))
 }
 
 /// Whether a header of a worker's response is passed to the client.
@@ -56,6 +84,8 @@ fn keep_x(rest: &[u8]) -> bool {
     match rest {
         [b'f', ..] => !begins(rest, "forwarded-"),
         [b'a', ..] => !same(rest, "arr-clientcert"),
+        [b'c', ..] => !begins(rest, "client-cert"),
+        [b's', ..] => !begins(rest, "ssl-client-"),
         [b'i', ..] => !same(rest, "iis-windowsauthtoken"),
         [b'm', ..] => !begins(rest, "ms-client-principal"),
         [b'r', ..] => ["real-ip", "request-id", "remote-user"].iter().all(|own| !same(rest, own)),

@@ -12,21 +12,27 @@ use super::model;
 use super::place::Place;
 use super::problem::{Problem, Severity};
 use super::structure::Shaped;
+use super::yaml::Kind;
 
+mod access;
 mod actions;
 mod address;
 mod app;
 mod arguments;
 mod balance;
+mod certificates;
 mod files;
+mod headers;
 mod health;
 mod lifecycle;
+mod listeners;
 mod matches;
 mod network;
 mod pool;
 mod routes;
 mod servers;
 mod text;
+mod tls;
 mod upstreams;
 
 /// What the checks share.
@@ -62,21 +68,21 @@ pub fn check(
 
 impl Check<'_> {
     fn file(&mut self, file: &model::File, root: &Place<'_>) -> Option<Config> {
-        let listeners = self.listeners(&file.listeners, &root.key("listeners"));
+        let (listeners, mut listening) = self.listeners(file, root);
         let admin = match &file.admin {
             Some(admin) => self.admin(admin, &root.key("admin")).map(Some),
             None => Some(None),
         };
-        self.no_overlap(&listeners, admin.as_ref().and_then(Option::as_ref));
-        let trusted_proxies =
-            self.trusted_proxies(&file.trusted_proxies, &root.key("trusted_proxies"));
+        listening.extend(admin.clone().flatten());
+        self.no_overlap(&listening);
+        let trusted_proxies = self.networks(&file.trusted_proxies, &root.key("trusted_proxies"));
         let ordered = upstreams::in_order(&file.upstreams, &root.key("upstreams"));
         let names = self.names(&ordered, root);
         let upstreams = self.upstreams(&ordered);
         let resolver = self.resolver(&file.resolver, &root.key("resolver"));
         let routes = self.routes(&file.routes, &root.key("routes"), &names);
         Some(Config {
-            listeners: all(listeners)?.into_iter().map(|(listener, _)| listener).collect(),
+            listeners: listeners?,
             trusted_proxies: trusted_proxies?,
             upstreams: upstreams?,
             resolver: resolver?,
@@ -101,12 +107,13 @@ impl Check<'_> {
         self.shaped.is_some_and(|shaped| shaped.is_damaged(place))
     }
 
-    /// Complain of an empty list; what was never there has been reported as missing.
+    /// Complain of an empty list; of what was never there, or is no list, somebody else has.
     fn not_empty<T>(&mut self, list: &[T], place: &Place<'_>, allowed: &str) -> Option<()> {
         if !list.is_empty() {
             return Some(());
         }
-        if place.node().is_some() && !self.is_damaged(place) {
+        let kind = place.node().map(|node| &node.kind);
+        if matches!(kind, Some(Kind::List(items)) if items.is_empty()) {
             self.report(place.problem("is empty", allowed));
         }
         None

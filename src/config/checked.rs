@@ -16,15 +16,21 @@ use regex::Regex;
 
 pub use super::units::Percent;
 pub use app::{App, RapidFail, Recycle, Restart, Start, Transport};
+pub use front::{Access, HeaderChanges, HeaderRules, RateKey, RateLimit};
 pub use health::{Ejection, Expect, Health};
+pub use listener::{ClientAuth, Demand, Listener, ListenerTls, TlsVersion};
 pub use pool::{Connections, Queue, Retry, RetryOn, Reuse};
+pub use template::{Template, TemplateError, Variable};
 pub use upstream::{
     Affinity, Balance, HashKey, Secret, Server, ServerAddress, Upstream, UpstreamTls, Workers,
 };
 
 mod app;
+mod front;
 mod health;
+mod listener;
 mod pool;
+mod template;
 mod upstream;
 
 /// One whole configuration file, checked.
@@ -71,19 +77,6 @@ impl fmt::Display for Address {
 }
 
 #[derive(Debug, Clone)]
-pub struct Listener {
-    pub address: Address,
-    /// Accept HTTP/2 with prior knowledge (h2c) beside HTTP/1.1.
-    pub http2: bool,
-    /// Open client connections; one more is closed at once.
-    pub max_connections: usize,
-    /// From the first byte of a request to the end of its header block.
-    pub header_timeout: Duration,
-    /// Between two requests on a kept-alive connection, and before the first.
-    pub idle_timeout: Duration,
-}
-
-#[derive(Debug, Clone)]
 pub struct Route {
     /// Unique; from the file, or `route-N` with N counted from 1 in the order of the file.
     pub name: String,
@@ -91,6 +84,10 @@ pub struct Route {
     pub action: Action,
     pub timeouts: Timeouts,
     pub limits: Limits,
+    pub headers: HeaderRules,
+    pub access: Access,
+    /// `None`: no limit.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// What a request must look like to take a route. Empty lists ask for nothing.
@@ -195,6 +192,11 @@ pub struct Limits {
     pub uri: usize,
     /// Number of header lines.
     pub headers: usize,
+    /// Bytes a second that a request body comes in with, at least, on average over the time that is spent waiting
+    /// for the client; judged after 10 s of it. Not 0; `None` is `off`.
+    pub min_request_rate: Option<u64>,
+    /// The same for a response that a client takes.
+    pub min_response_rate: Option<u64>,
 }
 
 #[derive(Debug, Clone)]

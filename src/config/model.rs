@@ -12,15 +12,21 @@ use serde::{Deserialize, Serialize};
 
 use super::units::Span;
 pub use app::{App, Recycle, Restart, Transport};
+pub use front::{HeaderChanges, Headers, RateLimit};
 pub use health::{Expect, Health, Passive};
+pub use listener::{Listener, NumberOrOff};
 pub use pool::{Queue, Retry, RetryCause, Reuse};
 pub use route::{Limits, Match, OneOrMany, Redirect, Respond, Rewrite, Route, Timeouts};
-pub use upstream::{Affinity, Balance, Server, Tls, Upstream};
+pub use tls::{Certificate, ClientAuth, ClientAuthMode, Hsts, ListenerTls, TlsVersion};
+pub use upstream::{Affinity, Balance, SecretText, Server, Tls, Upstream};
 
 mod app;
+mod front;
 mod health;
+mod listener;
 mod pool;
 mod route;
+mod tls;
 mod upstream;
 
 /// A time span of whole seconds, for defaults.
@@ -79,47 +85,6 @@ impl Default for File {
             shutdown_timeout: seconds(30),
             admin: None,
             logging: Logging::default(),
-        }
-    }
-}
-
-/// An address asgate accepts connections on.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Listener {
-    /// `ip:port`, `[v6]:port`, or `unix:/path`.
-    ///
-    /// `0.0.0.0` is every IPv4 address of the machine, `[::]` every address, IPv4 included. Port 0
-    /// lets the system choose one. A relative socket path is relative to the configuration file;
-    /// Unix sockets do not exist on Windows.
-    #[schemars(extend("x-required" = true, "examples" = ["0.0.0.0:80"]))]
-    pub address: Option<String>,
-
-    /// Accept HTTP/2 with prior knowledge (h2c) beside HTTP/1.1. Browsers never speak it without
-    /// TLS; other proxies and gRPC clients do.
-    pub http2: bool,
-
-    /// Open client connections. One more is closed at once, so that a flood cannot take all file
-    /// descriptors.
-    #[schemars(range(min = 1))]
-    pub max_connections: u32,
-
-    /// From the first byte of a request to the end of its header block. A client that is slower is
-    /// answered with 408: this is the defence against clients that send a byte now and then.
-    pub header_timeout: Span,
-
-    /// Between two requests on a kept-alive connection, and before the first.
-    pub idle_timeout: Span,
-}
-
-impl Default for Listener {
-    fn default() -> Self {
-        Self {
-            address: None,
-            http2: false,
-            max_connections: 10_000,
-            header_timeout: seconds(10),
-            idle_timeout: seconds(60),
         }
     }
 }

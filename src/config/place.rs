@@ -91,7 +91,7 @@ impl<'a> Place<'a> {
             severity: Severity::Error,
             position: self.at,
             path: self.path().to_owned(),
-            what: what.into(),
+            what: one_line(what.into()),
             got: got.into(),
             allowed: allowed.into(),
         }
@@ -117,6 +117,14 @@ impl<'a> Place<'a> {
 
     fn child(&self, node: Option<&'a Node>, path: String) -> Self {
         Self { node, at: node.map_or(self.at, |node| node.at), path, secret: self.secret }
+    }
+}
+
+/// A path in `text` may hold anything, and a problem is one line.
+fn one_line(text: String) -> String {
+    match text.contains(char::is_control) {
+        true => text.escape_debug().to_string(),
+        false => text,
     }
 }
 

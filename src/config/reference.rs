@@ -43,7 +43,7 @@ pub fn reference() -> String {
     let schema = schema();
     let mut page = INTRODUCTION.to_owned();
     section(&mut page, "", View::root(&schema));
-    pending_keys(&mut page);
+    pending_values(&mut page);
     page
 }
 
@@ -122,15 +122,12 @@ fn type_name(schema: View<'_>) -> String {
     }
 }
 
-fn pending_keys(page: &mut String) {
+fn pending_values(page: &mut String) {
     page.push_str(
         "\n## Not implemented yet\n\n\
-         These keys and values are part of the file's design and refused with `not implemented yet`, \
-         so that\nnone is ever accepted without effect. `[]` is any element, `*` any name.\n\n",
+         These values are part of the file's design and refused with `not implemented yet`, so that \
+         none is\never accepted without effect.\n\n",
     );
-    for key in pending::KEYS {
-        write(page, format_args!("- `{key}`\n"));
-    }
     for (key, values) in pending::VALUES {
         let values: Vec<String> = values
             .iter()

@@ -66,7 +66,7 @@ impl Config {
 fn file(listen: &str, app: model::App) -> model::File {
     let listener = model::Listener {
         address: Some(listen.to_owned()),
-        http2: true,
+        http2: Some(true),
         ..model::Listener::default()
     };
     let upstream = model::Upstream { app: Some(app), ..model::Upstream::default() };

@@ -192,10 +192,13 @@ impl Shaper<'_> {
         }
         let words = words.iter().map(|(word, _)| *word);
         let allowed = one_of(words.clone());
-        self.report(if pending::is_pending_value(place.path(), word) {
+        self.report(if pending::is_pending(place.path(), word) {
             place.problem(pending::WHAT, allowed)
         } else {
-            place.problem("is not a known value", with_hint(allowed, nearest(word, words)))
+            // Of numbers, the nearest is not what was meant.
+            let is_word = word.contains(char::is_alphabetic);
+            let hint = is_word.then(|| nearest(word, words)).flatten();
+            place.problem("is not a known value", with_hint(allowed, hint))
         });
         None
     }
@@ -224,14 +227,8 @@ impl Shaper<'_> {
         schema: View<'s>,
     ) -> Option<&'s str> {
         let name = place.name_of(&entry.key);
-        if pending::is_pending_key(name.path()) {
-            let allowed = "no such key until then";
-            self.report(name.problem_with(pending::WHAT, quoted(&entry.key), allowed));
-            return None;
-        }
         let known: Vec<&'s str> = schema.keys().collect();
-        let pending = pending::keys_of(place.path());
-        let hint = nearest(&entry.key, known.iter().copied().chain(pending));
+        let hint = nearest(&entry.key, known.iter().copied());
         let allowed = with_hint(one_of(known), hint);
         self.report(name.problem_with("unknown key", quoted(&entry.key), allowed));
         hint
@@ -258,14 +255,20 @@ fn fits(node: &Node, schema: View<'_>) -> bool {
         Kind::List(_) => schema.text("type") == Some("array"),
         Kind::Scalar(ref scalar) => match schema.words() {
             Some(words) => is_one_of(scalar, &words),
-            None => !matches!(schema.text("type"), Some("object" | "array")),
+            None => match schema.text("type") {
+                Some("object" | "array") => false,
+                // Else it may be another form, badly written.
+                Some("integer") => matches!(scalar.plain(), Plain::Integer(_)),
+                _ => true,
+            },
         },
     }
 }
 
-/// Whether a scalar is one of the words. A status among them needs no quotes.
+/// Whether a scalar is one of the words. A status or a version among them needs no quotes.
 fn is_one_of(scalar: &Scalar, words: &[(&str, Option<&str>)]) -> bool {
-    let is_word = scalar.text().is_some() || matches!(scalar.plain(), Plain::Integer(_));
+    let is_word =
+        scalar.text().is_some() || matches!(scalar.plain(), Plain::Integer(_) | Plain::Float);
     is_word && words.iter().any(|(word, _)| *word == scalar.value())
 }
 

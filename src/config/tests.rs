@@ -6,7 +6,9 @@ use std::path::Path;
 use super::{Config, Problems, parse};
 
 mod accepted;
+mod certificates;
 mod documents;
+mod front;
 mod fuzz;
 mod problems;
 mod units;

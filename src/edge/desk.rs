@@ -1,7 +1,6 @@
 //! The admin API's own listener: open before the workers start, closed after they have stopped, so that both can be
 //! watched.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +9,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
+use crate::client::TrustedProxies;
 use crate::config::{self, Address};
-use crate::listener::Listener;
+use crate::listener::{BindError, Bounds, Listener};
 use crate::net;
 use crate::proxy;
 use crate::telemetry::Telemetry;
@@ -19,7 +19,8 @@ use crate::telemetry::Telemetry;
 use super::operations::Operator;
 
 /// Limits of a request: bytes and lines of its head.
-const HEAD: (usize, usize) = (64 * 1024, 100);
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_LINES: usize = 100;
 /// Bounds of the connections.
 const CONNECTIONS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,17 +39,23 @@ impl Desk {
     ///
     /// # Errors
     /// The address is in use, not of this machine, or not allowed.
-    pub fn bind(address: &Address, telemetry: &Telemetry) -> io::Result<Listener> {
+    pub fn bind(address: &Address, telemetry: &Telemetry) -> Result<Listener, BindError> {
         let listener = config::Listener {
             address: address.clone(),
             http2: false,
             max_connections: CONNECTIONS,
+            max_connections_per_address: None,
             header_timeout: PATIENCE,
             idle_timeout: PATIENCE,
+            redirect_to_https: None,
+            proxy_protocol: false,
+            tls: None,
         };
         let metrics = telemetry.metrics().listener("admin");
         let socket = net::Listener::bind_private(address)?;
-        Listener::over(socket, &listener, HEAD, metrics)
+        let bounds =
+            Bounds { max_head: MAX_HEAD, max_lines: MAX_LINES, trusted: TrustedProxies::default() };
+        Listener::over(socket, &listener, &bounds, metrics)
     }
 
     /// Answers what comes to `listener`.

@@ -4,24 +4,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Done, ListenerStatus, Operations, Refusal, State, Status};
-use crate::config::Address;
-use crate::listener::Listener;
-use crate::telemetry::{ListenerMetrics, Telemetry};
+use crate::admin::{Done, Operations, Refusal, State, Status};
+use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 
+use super::doors::{self, Door};
 use super::pool::Pool;
 use super::workers::Workers;
 
 /// What operators ask is asked of this.
 pub struct Operator {
     started: Instant,
-    listeners: Vec<(Address, Arc<ListenerMetrics>)>,
+    doors: Vec<Door>,
     pools: Vec<Pool>,
     telemetry: Arc<Telemetry>,
     serving: AtomicBool,
@@ -31,15 +30,12 @@ pub struct Operator {
 impl Operator {
     /// `upstreams` are those that `workers` are in.
     pub fn new(
-        listeners: &[Listener],
+        doors: Vec<Door>,
         upstreams: &[Arc<Upstream>],
         workers: &Workers,
         telemetry: Arc<Telemetry>,
     ) -> Self {
         let crews = workers.crews();
-        let listeners = listeners
-            .iter()
-            .map(|listener| (listener.address().clone(), Arc::clone(listener.metrics())));
         let pools = upstreams.iter().map(|upstream| Pool {
             metrics: telemetry.metrics().upstream(upstream.name()),
             crew: crews.iter().find(|crew| crew.name() == &**upstream.name()).cloned(),
@@ -48,7 +44,7 @@ impl Operator {
         });
         Self {
             started: Instant::now(),
-            listeners: listeners.collect(),
+            doors,
             pools: pools.collect(),
             telemetry,
             serving: AtomicBool::new(false),
@@ -82,22 +78,26 @@ impl Operator {
 #[async_trait]
 impl Operations for Operator {
     fn status(&self) -> Status {
-        let listeners = self.listeners.iter().map(|(address, metrics)| ListenerStatus {
-            address: address.to_string(),
-            connections: metrics.open(),
-        });
+        let now = SystemTime::now();
+        let listeners: Vec<_> = self.doors.iter().map(|door| door.status(now)).collect();
         let upstreams: Vec<_> = self.pools.iter().map(Pool::status).collect();
+        let state = match self.is_stopping() {
+            true => State::Stopping,
+            false => State::of(&listeners, &upstreams),
+        };
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs_f64(),
-            state: if self.is_stopping() { State::Stopping } else { State::of(&upstreams) },
-            listeners: listeners.collect(),
+            state,
+            listeners,
             upstreams,
         }
     }
 
     fn metrics(&self) -> String {
+        // Certificates are renewed at any time; it is enough to look when somebody asks.
+        self.doors.iter().for_each(Door::tell_expiry);
         self.telemetry.metrics().render()
     }
 
@@ -112,6 +112,10 @@ impl Operations for Operator {
 
     fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    async fn reload(&self) -> Result<Done, Refusal> {
+        doors::reload(&self.doors).await
     }
 
     async fn restart(&self, upstream: &str, worker: Option<&str>) -> Result<Done, Refusal> {

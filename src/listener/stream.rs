@@ -1,5 +1,6 @@
 //! A client's connection as the engine sees it: heads complete, checked and in time; writes gathered until flushed.
 
+mod frames;
 mod head;
 mod output;
 mod pingora_io;
@@ -18,12 +19,14 @@ use tokio::time::Instant;
 
 use tokio_util::io::poll_read_buf;
 
-use crate::client::Peer;
+use crate::client::{self, Peer};
 use crate::http1::request::RequestHead;
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
 
 use super::Facts;
+use super::tls::Secured;
+use frames::FrameReader;
 pub use head::Refusal;
 use head::{HeadReader, Source};
 use output::Output;
@@ -38,8 +41,12 @@ const LINGER_BYTES: usize = 256 * 1024 * 1024;
 /// What is known of a connection before its first request.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    /// Whom the PROXY protocol names, where that is spoken.
     pub peer: Peer,
     pub listener: Arc<Facts>,
+    pub identity: client::Facts,
+    /// `None` on a plain connection.
+    pub tls: Option<Arc<Secured>>,
 }
 
 /// A client's connection.
@@ -89,8 +96,8 @@ enum Phase {
     Request { head: Head, given: BytesMut, began: Option<Instant> },
     /// Not a request that may be served; nothing more is given away.
     Refused { refusal: Refusal, began: Option<Instant> },
-    /// HTTP/2 frames: passed on as they come.
-    Frames,
+    /// HTTP/2 frames: passed on as they come, unless there are too many that do nothing.
+    Frames(Box<FrameReader>),
 }
 
 impl ClientStream {
@@ -112,6 +119,9 @@ impl ClientStream {
     /// Waits until the client has shown whether it speaks HTTP/2. `None`: it left, or was idle for too long.
     pub async fn speaks_http2(&mut self) -> Option<bool> {
         let (inner, facts) = (self.inner.get_mut(), &self.connection.listener);
+        if let Some(tls) = &self.connection.tls {
+            return Some(tls.http2);
+        }
         if !facts.http2 {
             return Some(false);
         }
@@ -125,6 +135,16 @@ impl ClientStream {
             facts,
         };
         std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await
+    }
+
+    /// Takes what comes for HTTP/2 frames from now on.
+    pub fn expect_frames(&mut self) {
+        let reader = FrameReader::new(&self.connection.listener);
+        self.inner.get_mut().phase = Phase::Frames(Box::new(reader));
+    }
+
+    fn speaks_frames(&self) -> bool {
+        matches!(self.inner.lock().phase, Phase::Frames(_))
     }
 
     /// Waits for a whole request head.
@@ -145,7 +165,7 @@ impl ClientStream {
     pub fn began(&self) -> Option<Instant> {
         match &self.inner.lock().phase {
             Phase::Request { began, .. } | Phase::Refused { began, .. } => *began,
-            Phase::Head(_) | Phase::Frames => None,
+            Phase::Head(_) | Phase::Frames(_) => None,
         }
     }
 
@@ -155,7 +175,7 @@ impl ClientStream {
         match &inner.phase {
             Phase::Refused { refusal, .. } => (*refusal, inner.input.clone().freeze()),
             Phase::Request { head, .. } => (Refusal::Engine, head.raw.clone()),
-            Phase::Head(_) | Phase::Frames => (Refusal::Left, inner.input.clone().freeze()),
+            Phase::Head(_) | Phase::Frames(_) => (Refusal::Left, inner.input.clone().freeze()),
         }
     }
 
@@ -266,7 +286,7 @@ impl Inner {
     fn poll_head(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Arrival> {
         let reader = match &mut self.phase {
             Phase::Head(reader) => reader,
-            Phase::Request { .. } | Phase::Frames => return Poll::Ready(Arrival::Request),
+            Phase::Request { .. } | Phase::Frames(_) => return Poll::Ready(Arrival::Request),
             Phase::Refused { .. } => return Poll::Ready(Arrival::Refused),
         };
         let mut from = Source {
@@ -296,18 +316,40 @@ impl Inner {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let _ = ready!(self.poll_head(connection, cx));
+        let given = buffer.filled().len();
         let source = match &mut self.phase {
             Phase::Head(_) | Phase::Refused { .. } => return Poll::Ready(Ok(())),
             // The head is given away by itself, so that the engine holds no byte of what follows it.
             Phase::Request { given, .. } if !given.is_empty() => given,
-            Phase::Request { .. } | Phase::Frames => &mut self.input,
+            Phase::Request { .. } | Phase::Frames(_) => &mut self.input,
         };
         if source.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buffer);
+            let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+            if let (Phase::Frames(reader), Poll::Pending) = (&mut self.phase, &read) {
+                return reader.poll_late(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+            }
+            ready!(read)?;
+        } else {
+            let available = source.len().min(buffer.remaining());
+            buffer.put_slice(&source.split_to(available));
         }
-        let available = source.len().min(buffer.remaining());
-        buffer.put_slice(&source.split_to(available));
+        if let Phase::Frames(reader) = &mut self.phase {
+            let new = buffer.filled().get(given..).unwrap_or_default();
+            if let Err(abuse) = reader.take(new) {
+                // The engine must not get what it came with.
+                buffer.set_filled(given);
+                return Poll::Ready(Err(frames::closed_for(abuse, connection)));
+            }
+        }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.output.poll_write(&mut self.io, cx, bytes))?;
+        if let Phase::Frames(reader) = &mut self.phase {
+            reader.sent(written);
+        }
+        Poll::Ready(Ok(written))
     }
 }
 

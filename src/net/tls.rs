@@ -1,7 +1,9 @@
-//! TLS to workers: who is trusted, the handshake, and the connection that comes of it.
+//! TLS to workers: who is trusted, the handshake, and the connection that comes of it. TLS to clients has the last in
+//! common with it ([`Session`]), and where the cryptography comes from; the rest of that is `listener::tls`.
 //!
 //! Knows nothing of what is said inside. A connection looks to those above like any other [`Stream`].
 
+mod provider;
 mod session;
 mod unverified;
 
@@ -20,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use crate::config::UpstreamTls;
 
 use super::Stream;
+pub use provider::{provider, ticketer};
 pub use session::Session;
 use unverified::Unverified;
 
@@ -61,7 +64,7 @@ impl Connector {
     /// # Errors
     /// [`TlsError`]: there are no usable authorities, or the name is none.
     pub fn new(settings: &UpstreamTls) -> Result<Self, TlsError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
         let mut config = if settings.verify {
@@ -92,7 +95,7 @@ impl Connector {
         };
         let shaken = Box::pin(self.connector.connect(name.clone(), socket)).await;
         let shaken = shaken.map_err(|error| explained(&error))?;
-        Ok(Stream::Tls(Box::new(Session::new(shaken))))
+        Ok(Stream::Tls(Box::new(Session::from(shaken))))
     }
 }
 

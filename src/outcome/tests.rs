@@ -9,6 +9,8 @@ fn every_cause_has_the_outcome_of_the_contract() {
     const CLOSE: bool = false;
     let table = [
         (Cause::NoRoute, 404, "no_route", KEEP),
+        (Cause::Denied, 403, "denied", KEEP),
+        (Cause::RateLimited, 429, "rate_limited", KEEP),
         (Cause::BadRequest(BadRequest::RequestLine), 400, "bad_request", CLOSE),
         (Cause::BadRequest(BadRequest::Version), 400, "bad_request", CLOSE),
         (Cause::BadRequest(BadRequest::Path), 400, "bad_request", CLOSE),

@@ -70,10 +70,24 @@ impl Answer {
     /// # Errors
     /// The client left.
     pub(super) async fn send(self, client: &mut Downstream, id: &HeaderValue) -> Result<(), Cause> {
-        let head = self.head(id).map_err(|error| {
+        self.send_dressed(client, id, |_| ()).await
+    }
+
+    /// As [`Self::send`], with a head that `dress` has the last word on.
+    ///
+    /// # Errors
+    /// The client left.
+    pub(super) async fn send_dressed(
+        self,
+        client: &mut Downstream,
+        id: &HeaderValue,
+        dress: impl FnOnce(&mut ResponseHeader),
+    ) -> Result<(), Cause> {
+        let mut head = self.head(id).map_err(|error| {
             log::error!("Cannot build an answer: {error}");
             Cause::ClientClosed
         })?;
+        dress(&mut head);
         let bodiless = client.method() == Method::HEAD || self.body.is_empty();
         client.write_head(head).await?;
         if !bodiless {

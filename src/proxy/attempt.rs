@@ -20,7 +20,7 @@ pub use failure::Failure;
 use super::cookies;
 use super::downstream::Downstream;
 use super::encode::{self, Persistence, Target};
-use super::exchange::Exchange;
+use super::exchange::{Changes, Exchange};
 use super::forward::{Errand, Forwarded};
 use super::judge::{self, Judge};
 use super::relay::{Answers, End, Relay};
@@ -147,8 +147,14 @@ impl Errand<'_> {
             preserve_host: forward.action.preserve_host,
             persistence,
         };
-        let head =
-            encode::request_head(forward.request, client.headers(), forward.identity, &target);
+        let changes = Changes::new(forward.headers, exchange);
+        let head = encode::request_head(
+            forward.request,
+            client.headers(),
+            forward.identity,
+            &target,
+            &changes,
+        );
         match head {
             Ok(head) => self.upload.begin(head),
             Err(cause) => {
@@ -190,7 +196,8 @@ impl Errand<'_> {
             }
             Ok(End::Upgraded(connection, head)) => {
                 match response_head::switching(&head, &exchange.request_id) {
-                    Ok(head) => {
+                    Ok(mut head) => {
+                        exchange.dress(&mut head);
                         tunnel::switch(client, connection, head, &self.bounds, exchange).await;
                         Ok(Forwarded::Gone)
                     }

@@ -100,12 +100,12 @@ struct Http2<S> {
 impl<S: Serve> Http2<S> {
     fn new(service: S, stream: &ClientStream) -> Arc<Self> {
         let mut options = HttpServerOptions::default();
-        options.h2c = true;
         options.h2_idle_timeout = Some(stream.connection().listener.idle_timeout);
         Arc::new(Self { service, options })
     }
 
-    async fn run(self: Arc<Self>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
+    async fn run(self: Arc<Self>, mut stream: Box<ClientStream>, shutdown: ShutdownWatch) {
+        stream.expect_frames();
         self.process_new(stream, &shutdown).await;
     }
 }

@@ -1,11 +1,6 @@
 //! The client's side of one request: Pingora's HTTP/1.1 and HTTP/2 sessions behind what the proxy needs of them.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
-use std::time::Duration;
+mod writing;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
@@ -20,8 +15,9 @@ use tokio::time::Instant;
 use crate::http1::chunked::{Decoded, Decoder};
 use crate::http1::request::Framing;
 use crate::listener::{ClientStream, Head};
-use crate::net::deadline::Deadline;
 use crate::outcome::{BadRequest, Cause};
+pub use writing::Patience;
+use writing::Writing;
 
 /// The parts of a request head that a header map does not hold.
 #[derive(Debug)]
@@ -34,7 +30,8 @@ pub enum Line {
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// Before a route is known, which has timeouts of its own.
-const DEFAULT_PATIENCE: Patience = Patience { each: Some(super::PATIENCE), total: None };
+const DEFAULT_PATIENCE: Patience =
+    Patience { each: Some(super::PATIENCE), total: None, rate: None };
 
 /// One request's client.
 pub struct Downstream {
@@ -45,20 +42,8 @@ pub struct Downstream {
     incoming: Incoming,
     /// Body bytes of the response written so far.
     sent: u64,
-    patience: Patience,
-    deadline: Deadline,
-    /// Counts what the client's socket took; HTTP/2 does not tell.
-    taken: Arc<AtomicU64>,
+    writing: Writing,
     shutdown: ShutdownWatch,
-}
-
-/// How long the client may take no byte that is written to it.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Without progress.
-    pub each: Option<Duration>,
-    /// Whatever progress there is.
-    pub total: Option<Instant>,
 }
 
 /// An HTTP/1.1 request body.
@@ -72,18 +57,14 @@ enum Incoming {
 impl Downstream {
     /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
     pub fn new(session: ServerSession, shutdown: ShutdownWatch) -> Self {
+        let taken = session.as_http1().and_then(client_stream_of).map(ClientStream::taken);
         let mut client = Self {
             session: Box::new(session),
             incoming: Incoming::Over,
             sent: 0,
-            patience: DEFAULT_PATIENCE,
-            deadline: Deadline::default(),
-            taken: Arc::default(),
+            writing: Writing::new(DEFAULT_PATIENCE, taken.unwrap_or_default()),
             shutdown,
         };
-        if let Some(stream) = client.stream() {
-            client.taken = stream.taken();
-        }
         if let Some(head) = client.stream().and_then(ClientStream::head) {
             client.incoming = match head.parts.framing {
                 Framing::Length(0) => Incoming::Over,
@@ -203,7 +184,7 @@ impl Downstream {
 
     /// Sets how long the client may take for what is written from now on.
     pub fn set_patience(&mut self, patience: Patience) {
-        self.patience = patience;
+        self.writing.set_patience(patience);
     }
 
     /// Writes a response head; it is sent with the next [`Self::flush`] at the latest.
@@ -217,9 +198,9 @@ impl Downstream {
         if !head.status.is_informational() && (unread || *self.shutdown.borrow()) {
             self.close_after();
         }
-        let Self { session, patience, deadline, taken, .. } = self;
+        let Self { session, writing, .. } = self;
         let write = session.write_response_header(Box::new(head));
-        within(*patience, deadline, taken, write).await
+        writing.within(write).await
     }
 
     /// Writes a piece of the response body; it is sent with the next [`Self::flush`] at the latest.
@@ -229,9 +210,12 @@ impl Downstream {
     pub async fn write_body(&mut self, piece: Bytes) -> Result<(), Cause> {
         self.hold();
         self.sent += piece.len() as u64;
-        let Self { session, patience, deadline, taken, .. } = self;
+        let Self { session, writing, .. } = self;
+        if session.as_http1().is_none() {
+            writing.expect(piece.len());
+        }
         let write = session.write_response_body(piece, false);
-        within(*patience, deadline, taken, write).await
+        writing.within(write).await
     }
 
     /// Sends what was written.
@@ -239,13 +223,13 @@ impl Downstream {
     /// # Errors
     /// The client left, or takes nothing.
     pub async fn flush(&mut self) -> Result<(), Cause> {
-        let Self { session, patience, deadline, taken, .. } = self;
+        let Self { session, writing, .. } = self;
         // HTTP/2 sends by itself.
         let Some(stream) = session.as_http1().and_then(client_stream_of) else {
             return Ok(());
         };
         stream.release();
-        within(*patience, deadline, taken, stream.flush()).await
+        writing.within(stream.flush()).await
     }
 
     /// Ends the response and sends what is left of it.
@@ -253,12 +237,12 @@ impl Downstream {
     /// # Errors
     /// The client left, or takes nothing.
     pub async fn finish(&mut self) -> Result<(), Cause> {
-        let Self { session, patience, deadline, taken, .. } = self;
+        let Self { session, writing, .. } = self;
         if let Some(stream) = session.as_http1().and_then(client_stream_of) {
             stream.release();
         }
         let write = session.write_response_body(Bytes::new(), true);
-        within(*patience, deadline, taken, write).await
+        writing.within(write).await
     }
 
     /// Breaks the response off, so that the client cannot take it for complete.
@@ -314,36 +298,6 @@ impl Downstream {
 
 fn client_stream_of(session: &HttpSession) -> Option<&ClientStream> {
     session.stream().as_any().downcast_ref()
-}
-
-/// Waits for a write as long as the client takes bytes.
-async fn within<E>(
-    patience: Patience,
-    deadline: &mut Deadline,
-    taken: &AtomicU64,
-    write: impl Future<Output = Result<(), E>>,
-) -> Result<(), Cause> {
-    let mut write = pin!(write);
-    // Nearly every write is done at once and needs no clock.
-    if let Poll::Ready(written) = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
-        return written.map_err(|_| Cause::ClientClosed);
-    }
-    loop {
-        let before = taken.load(Ordering::Relaxed);
-        let each = patience.each.and_then(|each| Instant::now().checked_add(each));
-        deadline.arm_at(each.into_iter().chain(patience.total).min());
-        tokio::select! {
-            biased;
-            written = &mut write => return written.map_err(|_| Cause::ClientClosed),
-            () = deadline.passed() => {}
-        }
-        if patience.total.is_some_and(|total| total <= Instant::now()) {
-            return Err(Cause::TotalTimeout);
-        }
-        if taken.load(Ordering::Relaxed) == before {
-            return Err(Cause::ClientWriteTimeout);
-        }
-    }
 }
 
 /// Takes what there is of a body with `left` bytes to come.

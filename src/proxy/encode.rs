@@ -10,6 +10,7 @@ use crate::config::Address;
 use crate::outcome::{BadRequest, Cause};
 use crate::upstream::Location;
 
+use super::exchange::Changes;
 use super::request::{Body, Request};
 
 /// Room for a head, so that most need one allocation.
@@ -31,16 +32,18 @@ pub enum Persistence {
     Close,
 }
 
-/// Writes the head: what the client sent less what only concerned its connection or pretended to be ours, then what
-/// the edge says of the client.
+/// Writes the head: what the client sent less what only concerned its connection or pretended to be ours, changed as
+/// its route says, then what the edge says of the client.
 ///
 /// # Errors
-/// [`BadRequest::Header`] when `Connection` takes away what is not the connection's.
+/// [`BadRequest::Header`] when `Connection` takes away what is not the connection's, or when the client has put a control
+/// character where the route makes a header of it.
 pub fn request_head(
     request: &Request,
     headers: &HeaderMap,
     identity: &Identity,
     target: &Target<'_>,
+    changes: &Changes<'_>,
 ) -> Result<Bytes, Cause> {
     let nominated = Nominated::read(headers).map_err(|_| Cause::BadRequest(BadRequest::Header))?;
     let mut head = BytesMut::with_capacity(USUAL_HEAD);
@@ -55,13 +58,20 @@ pub fn request_head(
     put(&mut head, "host", host(headers, target).as_bytes());
     for (name, value) in headers {
         if is_passed_on(name, request)
-            && strip::keep(name, identity.from_trusted)
+            && strip::keep(name, identity.sender())
             && !nominated.contains(name)
+            && !changes.drops(name)
         {
             put(&mut head, name.as_str(), value.as_bytes());
         }
     }
-    put_cookies(&mut head, headers, request.version);
+    if !changes.drops(&COOKIE) {
+        put_cookies(&mut head, headers, request.version);
+    }
+    for added in changes.added() {
+        let (name, value) = added.map_err(|_| Cause::BadRequest(BadRequest::Header))?;
+        put(&mut head, name.as_str(), value.as_bytes());
+    }
     for (name, value) in identity.headers() {
         put(&mut head, name.as_str(), value.as_bytes());
     }

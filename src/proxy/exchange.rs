@@ -3,6 +3,9 @@
 //! The line is written when this is dropped, so that each request has exactly one on every path: served, refused, broken
 //! off, cancelled by a stop, or lost in a panic.
 
+mod fields;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,17 +15,21 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::access::Verdict;
 use crate::client::{Identity, Scheme, X_REQUEST_ID};
-use crate::listener::Connection;
+use crate::listener::tls::Secured;
+use crate::listener::{Connection, Facts};
 use crate::outcome::Cause;
 use crate::routing::path;
-use crate::telemetry::{self, TERMINATION_OK};
+use crate::telemetry::{self, ClientCertificate, TERMINATION_OK, TlsLine};
 use crate::upstream;
 
 use super::Shared;
 use super::downstream::Line;
 use super::request::Request;
 use super::snapshot::Snapshot;
+
+pub use fields::Changes;
 
 /// One request's story.
 pub struct Exchange {
@@ -31,8 +38,13 @@ pub struct Exchange {
     began: SystemTime,
     clock: Instant,
     pub request_id: HeaderValue,
-    client: (Option<std::net::IpAddr>, Option<u16>),
+    /// What the connection came to.
+    pub listener: Arc<Facts>,
+    tls: Option<Arc<Secured>>,
+    client: (Option<IpAddr>, Option<u16>),
     scheme: Scheme,
+    /// That the client connected to.
+    port: HeaderValue,
     method: String,
     version: &'static str,
     host: String,
@@ -47,6 +59,10 @@ pub struct Exchange {
     pub connection_reused: Option<bool>,
     pub attempts: u32,
     pub retry_reason: Option<&'static str>,
+    /// What the route's rate limit said.
+    pub rate: Option<Verdict>,
+    /// It would have been refused by a rate limit that is on trial.
+    pub rate_limit_dry_run: bool,
     /// Spent waiting for a worker.
     pub queue: Duration,
     pub connect: Option<Duration>,
@@ -77,8 +93,11 @@ impl Exchange {
             began: SystemTime::now() - began.map_or(Duration::ZERO, |began| began.elapsed()),
             clock,
             request_id: HeaderValue::from_static(""),
+            listener: Arc::clone(&connection.listener),
+            tls: connection.tls.clone(),
             client: (connection.peer.ip(), connection.peer.port()),
-            scheme: Scheme::Http,
+            scheme: connection.identity.scheme(),
+            port: HeaderValue::from_static(""),
             method: String::new(),
             version: "1.1",
             host: String::new(),
@@ -92,6 +111,8 @@ impl Exchange {
             connection_reused: None,
             attempts: 0,
             retry_reason: None,
+            rate: None,
+            rate_limit_dry_run: false,
             queue: Duration::ZERO,
             connect: None,
             first_byte: None,
@@ -139,6 +160,7 @@ impl Exchange {
         self.request_id = identity.request_id.clone();
         self.client = (identity.ip, identity.port);
         self.scheme = identity.scheme;
+        self.port = identity.forwarded_port.clone();
         self.user_agent = headers.get(http::header::USER_AGENT).cloned();
         self.traceparent = headers.get("traceparent").cloned();
     }
@@ -216,7 +238,7 @@ impl Drop for Exchange {
             client_port: self.client.1,
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             traceparent: self.traceparent.as_ref().map(HeaderValue::as_bytes),
-            tls_version: None,
+            tls: self.tls.as_deref().map(tls_line).as_ref(),
             started: self.began,
             duration: self.clock.elapsed(),
             route: route.map(|route| &route.metrics),
@@ -226,6 +248,7 @@ impl Drop for Exchange {
             connection_reused: self.connection_reused,
             attempts: self.attempts,
             retry_reason: self.retry_reason,
+            rate_limit_dry_run: self.rate_limit_dry_run,
             queue: self.queue,
             connect: self.connect,
             ttfb: self.first_byte,
@@ -233,6 +256,20 @@ impl Drop for Exchange {
             response_aborted: end.aborted,
             error: self.error.as_deref(),
         });
+    }
+}
+
+fn tls_line(tls: &Secured) -> TlsLine<'_> {
+    let client = tls.client.as_ref().map(|client| ClientCertificate {
+        subject: &client.subject,
+        fingerprint: &client.fingerprint,
+    });
+    TlsLine {
+        version: tls.version,
+        cipher: tls.cipher,
+        server_name: tls.server_name.as_deref(),
+        resumed: tls.resumed,
+        client,
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 use tokio::time::Instant;
 
 use crate::client::Identity;
-use crate::config::{Balance, Limits, Proxy, Reuse, Timeouts};
+use crate::config::{Balance, HeaderChanges, Limits, Proxy, Reuse, Timeouts};
 use crate::outcome::{BadRequest, Cause};
 use crate::routing;
 use crate::telemetry::GaugeGuard;
@@ -35,6 +35,7 @@ pub struct Forward<'a> {
     pub action: &'a Proxy,
     pub timeouts: &'a Timeouts,
     pub limits: &'a Limits,
+    pub headers: &'a HeaderChanges,
     /// Connections that serve this client only.
     pub private: &'a PrivateConnections,
 }
@@ -82,7 +83,11 @@ impl<'a> Forward<'a> {
             return Forwarded::Failed(client, Cause::BadRequest(BadRequest::Path));
         };
         let total = self.timeouts.total.and_then(|total| Instant::now().checked_add(total));
-        client.set_patience(Patience { each: self.timeouts.client_write, total });
+        client.set_patience(Patience {
+            each: self.timeouts.client_write,
+            total,
+            rate: self.limits.min_response_rate,
+        });
         let headers = client.headers();
         let authenticates = private::authenticates_connection(headers);
         let is_private = authenticates || upstream.pool.policy().reuse == Reuse::PerClient;
@@ -95,7 +100,12 @@ impl<'a> Forward<'a> {
                 pool: &upstream.pool,
                 metrics: &upstream.metrics,
             },
-            bounds: Bounds { phases: self.timeouts, total, cut: exchange.cut() },
+            bounds: Bounds {
+                phases: self.timeouts,
+                total,
+                min_request_rate: self.limits.min_request_rate,
+                cut: exchange.cut(),
+            },
             path,
             upload: Upload::new(self.request.body, self.limits.body, upstream.retry.body_buffer),
             wish: self.wish(&upstream.pool, headers, own.clone()),

@@ -23,6 +23,7 @@ use crate::upstream::Connection;
 use super::cookies;
 use super::downstream::Downstream;
 use super::exchange::Exchange;
+use super::pace::Pace;
 use super::private;
 use super::request::Request;
 use super::response_head;
@@ -76,6 +77,8 @@ pub struct Bounds<'a> {
     pub phases: &'a Timeouts,
     /// When all of it must be over.
     pub total: Option<Instant>,
+    /// Bytes per second that its body has to come with.
+    pub min_request_rate: Option<u64>,
     /// Cancelled when requests in flight have no more time.
     pub cut: CancellationToken,
 }
@@ -100,6 +103,8 @@ struct Running<'a> {
     asked: Instant,
     /// The last time a byte moved to or from the worker, or came from the client.
     moved: Instant,
+    /// How fast the client sends its body.
+    pace: Pace,
     /// The client may wait for `100 Continue` and send nothing before.
     awaiting_continue: bool,
     /// Why the worker takes no more of the request. Reading may report an end then, and not the reset that it was.
@@ -144,6 +149,7 @@ impl Relay<'_> {
             begun: now,
             asked: now,
             moved: now,
+            pace: Pace::new(self.bounds.min_request_rate),
             awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
             write_error: None,
             response: Response::Nothing,
@@ -227,6 +233,7 @@ impl Running<'_> {
         mut cut: Pin<&mut WaitForCancellationFuture<'_>>,
     ) -> Event {
         self.deadline.arm_at(self.phase().0);
+        let waits_since = self.waits_for_body().then(Instant::now);
         let Self { relay: Relay { client, upload, .. }, deadline, .. } = self;
         let (wants_body, is_over) = (upload.wants_body(), upload.is_over());
         let mut from_client = pin!(async move {
@@ -237,7 +244,7 @@ impl Running<'_> {
                 (false, false) => std::future::pending().await,
             }
         });
-        poll_fn(|cx| {
+        let event = poll_fn(|cx| {
             if !upload.pending().is_empty()
                 && let Poll::Ready(sent) = connection.poll_write(cx, upload.pending())
             {
@@ -254,25 +261,40 @@ impl Running<'_> {
             }
             cut.as_mut().poll(cx).map(|()| Event::Cut)
         })
-        .await
+        .await;
+        if let Some(since) = waits_since {
+            self.pace.add(since.elapsed());
+        }
+        event
+    }
+
+    /// Whether it is the client's turn.
+    fn waits_for_body(&self) -> bool {
+        self.relay.upload.wants_body() && !self.awaiting_continue
     }
 
     /// The deadline of the phase the exchange is in, and what it means when it passes.
     fn phase(&self) -> (Option<Instant>, Cause) {
         let Bounds { phases, total, .. } = *self.relay.bounds;
         let (after, cause) = match self.response {
-            _ if self.relay.upload.wants_body() && !self.awaiting_continue => {
-                (phases.request_body, Cause::BodyTimeout)
-            }
+            _ if self.waits_for_body() => (phases.request_body, Cause::BodyTimeout),
             Response::Nothing | Response::Awaited => (phases.first_byte, Cause::FirstByteTimeout),
             Response::Body(_) => (phases.idle, Cause::IdleTimeout),
         };
         let at = after.and_then(|after| self.moved.checked_add(after));
+        let at = at.into_iter().chain(self.too_slow_at()).min();
         match (at, total) {
             (Some(at), Some(total)) if total < at => (Some(total), Cause::TotalTimeout),
             (None, Some(total)) => (Some(total), Cause::TotalTimeout),
             (at, _) => (at, cause),
         }
+    }
+
+    /// When the client has sent too little of its body, if it sends no more.
+    fn too_slow_at(&self) -> Option<Instant> {
+        let left =
+            self.pace.left(self.relay.exchange.request_body).filter(|_| self.waits_for_body());
+        Instant::now().checked_add(left?)
     }
 
     /// Passes on what was received.
@@ -336,7 +358,8 @@ impl Running<'_> {
         let status = head.status.as_u16();
         let cookie = answers.cookie.as_ref();
         let cookie = cookie.filter(|_| !cookies::is_disabled(&head.headers));
-        let head = response_head::last(head, request, framing, &exchange.request_id, cookie)?;
+        let mut head = response_head::last(head, request, framing, &exchange.request_id, cookie)?;
+        exchange.dress(&mut head);
         if request.version == Version::HTTP_10 && !matches!(framing, Framing::Length(_)) {
             // The end of the connection is the end of the body.
             client.close_after();

@@ -1,11 +1,13 @@
 //! What a request is served by: routes and upstreams of one configuration, swapped as a whole.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::access::RateLimiter;
 use crate::client::TrustedProxies;
 use crate::config::{Config, Retry, Route};
 use crate::routing::Table;
-use crate::telemetry::{Metrics, RouteMetrics, UpstreamMetrics};
+use crate::telemetry::{Metrics, RateLimitMode, RouteMetrics, UpstreamMetrics};
 use crate::upstream::Upstream;
 
 /// One configuration, ready to serve.
@@ -20,6 +22,8 @@ pub struct Snapshot {
 pub struct ServedRoute {
     pub config: Route,
     pub metrics: RouteMetrics,
+    /// Of its `rate_limit`.
+    pub limiter: Option<RateLimiter>,
 }
 
 /// An upstream and what counts its requests.
@@ -32,10 +36,7 @@ pub struct ServedUpstream {
 impl Snapshot {
     /// Compiles `config` over `upstreams`, which are in its order.
     pub fn new(config: &Config, upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Self {
-        let routes = config.routes.iter().map(|route| ServedRoute {
-            metrics: metrics.route(&route.name),
-            config: route.clone(),
-        });
+        let routes = config.routes.iter().map(|route| ServedRoute::new(route, metrics));
         let upstreams =
             upstreams.iter().zip(&config.upstreams).map(|(pool, settings)| ServedUpstream {
                 metrics: metrics.upstream(pool.name()),
@@ -48,5 +49,19 @@ impl Snapshot {
             upstreams: upstreams.collect(),
             trusted: TrustedProxies::new(&config.trusted_proxies),
         }
+    }
+}
+
+impl ServedRoute {
+    fn new(route: &Route, metrics: &Metrics) -> Self {
+        let metrics = metrics.route(&route.name);
+        let limiter = route.rate_limit.as_ref().map(|limit| {
+            metrics.expect_rate_limit(match limit.dry_run {
+                true => RateLimitMode::DryRun,
+                false => RateLimitMode::Refused,
+            });
+            RateLimiter::new(limit, Instant::now())
+        });
+        Self { config: route.clone(), metrics, limiter }
     }
 }

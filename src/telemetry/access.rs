@@ -42,8 +42,8 @@ pub struct Exchange<'a> {
     pub user_agent: Option<&'a [u8]>,
     /// The header as it came; it gives `trace.id` when it is valid.
     pub traceparent: Option<&'a [u8]>,
-    /// `1.2` or `1.3`; nothing on a plain connection.
-    pub tls_version: Option<&'a str>,
+    /// What the client's connection is encrypted with; nothing on a plain one.
+    pub tls: Option<&'a TlsLine<'a>>,
     /// When the first byte of the request arrived: the `@timestamp` of the line.
     pub started: SystemTime,
     /// From `started` until the last byte of the response was sent, or was given up.
@@ -59,6 +59,8 @@ pub struct Exchange<'a> {
     pub attempts: u32,
     /// Why the last retry was made. One of a fixed set of words.
     pub retry_reason: Option<&'static str>,
+    /// Whether the rate limit of the route would have refused it, were it not on trial.
+    pub rate_limit_dry_run: bool,
     /// Time spent waiting for a free worker.
     pub queue: Duration,
     /// Time to connect to the worker; nothing when a connection was reused.
@@ -72,6 +74,28 @@ pub struct Exchange<'a> {
     pub response_aborted: bool,
     /// What went wrong, for whoever reads the log.
     pub error: Option<&'a str>,
+}
+
+/// The TLS of the client's connection.
+pub struct TlsLine<'a> {
+    /// `1.2` or `1.3`.
+    pub version: &'a str,
+    /// The name of the cipher suite in IANA's registry.
+    pub cipher: &'a str,
+    /// The name that the client asked for (SNI), if any.
+    pub server_name: Option<&'a str>,
+    /// Whether the keys are those of an earlier connection.
+    pub resumed: bool,
+    /// Who the client is, if its certificate was asked for.
+    pub client: Option<ClientCertificate<'a>>,
+}
+
+/// The certificate that a client has proven to be its own.
+pub struct ClientCertificate<'a> {
+    /// The distinguished name as RFC 4514 writes it.
+    pub subject: &'a str,
+    /// SHA-256 of the certificate, in hexadecimal digits.
+    pub fingerprint: &'a str,
 }
 
 impl Exchange<'_> {
@@ -121,8 +145,22 @@ fn append_client(line: &mut Line<'_>, exchange: &Exchange<'_>) {
     if let Some(user_agent) = exchange.user_agent {
         line.bytes(key!("user_agent.original"), user_agent);
     }
-    line.maybe_text(key!("tls.protocol.version"), exchange.tls_version);
+    if let Some(tls) = exchange.tls {
+        append_tls(line, tls);
+    }
     line.maybe_text(key!("trace.id"), exchange.traceparent.and_then(trace::trace_id));
+}
+
+/// The names are those of ECS, but for the version's, which is OpenTelemetry's.
+fn append_tls(line: &mut Line<'_>, tls: &TlsLine<'_>) {
+    line.text(key!("tls.protocol.version"), tls.version);
+    line.text(key!("tls.cipher"), tls.cipher);
+    line.maybe_text(key!("tls.client.server_name"), tls.server_name);
+    line.flag(key!("tls.resumed"), tls.resumed);
+    if let Some(client) = &tls.client {
+        line.text(key!("tls.client.subject"), client.subject);
+        line.hash(key!("tls.client.hash.sha256"), client.fingerprint);
+    }
 }
 
 fn append_edge(line: &mut Line<'_>, exchange: &Exchange<'_>) {
@@ -135,6 +173,9 @@ fn append_edge(line: &mut Line<'_>, exchange: &Exchange<'_>) {
     }
     line.number(key!("edge.attempts"), u64::from(exchange.attempts));
     line.maybe_text(key!("edge.retry_reason"), exchange.retry_reason);
+    if exchange.rate_limit_dry_run {
+        line.flag(key!("edge.rate_limit_dry_run"), true);
+    }
     line.nanos(key!("edge.queue_ns"), exchange.queue);
     line.maybe_nanos(key!("edge.connect_ns"), exchange.connect);
     line.maybe_nanos(key!("edge.ttfb_ns"), exchange.ttfb);

@@ -121,6 +121,16 @@ impl<'a> Line<'a> {
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
+    /// Hexadecimal digits in capital letters, as ECS has the hashes of certificates; what is not a
+    /// digit is left out.
+    pub fn hash(&mut self, key: &'static str, digits: &str) {
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.push(b'"');
+        let digits = digits.bytes().filter(u8::is_ascii_hexdigit);
+        self.out.extend(digits.map(|digit| digit.to_ascii_uppercase()));
+        self.out.push(b'"');
+    }
+
     pub fn address(&mut self, key: &'static str, value: IpAddr) {
         match value {
             // The common case, without the formatting machinery.
@@ -226,6 +236,17 @@ mod tests {
             let unchanged = out == [byte];
             let plain = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
             assert_eq!(unchanged, plain, "byte 0x{byte:02x}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_written_in_capital_letters() {
+        for (digits, expected) in [("00ff9a", "00FF9A"), ("AB:cd", "ABCD"), ("\"\n", ""), ("", "")]
+        {
+            let mut out = Vec::new();
+            Line { out: &mut out }.hash(key!("h"), digits);
+            let expected = format!(",\"h\":\"{expected}\"");
+            assert_eq!(out, expected.as_bytes(), "digits {digits:?}");
         }
     }
 

@@ -24,8 +24,8 @@ use live::Live;
 use slots::Slots;
 
 pub use handles::{
-    CheckResult, ConnectResult, ConnectionGuard, ConnectionKind, GaugeGuard, ListenerMetrics,
-    RouteMetrics, UpstreamMetrics, WorkerMetrics,
+    CheckResult, ConnectResult, ConnectionGuard, ConnectionKind, ConnectionRefusal, GaugeGuard,
+    HandshakeResult, ListenerMetrics, RateLimitMode, RouteMetrics, UpstreamMetrics, WorkerMetrics,
 };
 
 /// The route label of requests that no route took.

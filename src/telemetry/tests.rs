@@ -54,7 +54,7 @@ fn refused() -> Exchange<'static> {
         client_port: None,
         user_agent: None,
         traceparent: None,
-        tls_version: None,
+        tls: None,
         started: UNIX_EPOCH + Duration::new(1_770_091_506, 7_000),
         duration: Duration::from_micros(80),
         route: None,
@@ -64,6 +64,7 @@ fn refused() -> Exchange<'static> {
         connection_reused: None,
         attempts: 0,
         retry_reason: None,
+        rate_limit_dry_run: false,
         queue: Duration::ZERO,
         connect: None,
         ttfb: None,
@@ -73,10 +74,23 @@ fn refused() -> Exchange<'static> {
     }
 }
 
+/// The TLS of a client that gave neither a name nor a certificate.
+fn anonymous() -> TlsLine<'static> {
+    TlsLine {
+        version: "1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: None,
+        resumed: true,
+        client: None,
+    }
+}
+
 #[test]
 fn a_full_exchange_is_written_with_every_key() {
     let (telemetry, kept) = telemetry(AccessLog::Ecs);
     let route = telemetry.metrics().route("api");
+    let client = ClientCertificate { subject: "CN=ann,O=Example\\, Inc.", fingerprint: "0f9a" };
+    let tls = TlsLine { server_name: Some("api.example.com"), client: Some(client), ..anonymous() };
     telemetry.finish(&Exchange {
         request_id: "0198-full",
         method: "POST",
@@ -92,7 +106,7 @@ fn a_full_exchange_is_written_with_every_key() {
         client_port: Some(50_123),
         user_agent: Some(b"agent \"7\"\xff"),
         traceparent: Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        tls_version: Some("1.3"),
+        tls: Some(&tls),
         duration: Duration::from_millis(1_500),
         route: Some(&route),
         upstream: Some("backend"),
@@ -101,6 +115,7 @@ fn a_full_exchange_is_written_with_every_key() {
         connection_reused: Some(true),
         attempts: 2,
         retry_reason: Some("stale"),
+        rate_limit_dry_run: true,
         queue: Duration::from_nanos(900),
         connect: Some(Duration::from_micros(40)),
         ttfb: Some(Duration::from_millis(3)),
@@ -121,11 +136,14 @@ fn a_full_exchange_is_written_with_every_key() {
         r#""client.ip":"203.0.113.7","client.port":50123,"#,
         r#""user_agent.original":"agent \"7\""#,
         "\u{fffd}\",",
-        r#""tls.protocol.version":"1.3","trace.id":"4bf92f3577b34da6a3ce929d0e0e4736","#,
+        r#""tls.protocol.version":"1.3","tls.cipher":"TLS_AES_128_GCM_SHA256","#,
+        r#""tls.client.server_name":"api.example.com","tls.resumed":true,"#,
+        r#""tls.client.subject":"CN=ann,O=Example\\, Inc.","tls.client.hash.sha256":"0F9A","#,
+        r#""trace.id":"4bf92f3577b34da6a3ce929d0e0e4736","#,
         r#""edge.route":"api","edge.upstream":"backend","edge.worker":"2","#,
         r#""edge.worker_pid":4711,"edge.connection_reused":true,"edge.attempts":2,"#,
-        r#""edge.retry_reason":"stale","edge.queue_ns":900,"edge.connect_ns":40000,"#,
-        r#""edge.ttfb_ns":3000000,"edge.termination":"upstream_closed","#,
+        r#""edge.retry_reason":"stale","edge.rate_limit_dry_run":true,"edge.queue_ns":900,"#,
+        r#""edge.connect_ns":40000,"edge.ttfb_ns":3000000,"edge.termination":"upstream_closed","#,
         r#""edge.response_aborted":true,"error.message":"closed\nearly"}"#,
         "\n",
     );
@@ -151,8 +169,20 @@ fn what_is_not_known_is_left_out() {
 }
 
 #[test]
+fn a_client_without_a_certificate_has_no_name_for_it() {
+    let mut out = Vec::new();
+    access::append_line(&mut out, &Exchange { tls: Some(&anonymous()), ..refused() });
+    let line: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+    let told: Vec<_> = line.as_object().expect("an object").keys().collect();
+    let told: Vec<_> = told.into_iter().filter(|key| key.starts_with("tls.")).collect();
+    assert_eq!(told, ["tls.protocol.version", "tls.cipher", "tls.resumed"], "{line}");
+}
+
+#[test]
 fn no_client_text_can_forge_a_second_line() {
     let hostile = "x\r\n{\"message\":\"forged\"}\u{2028}\u{85}\u{0}\"}\n";
+    let client = ClientCertificate { subject: hostile, fingerprint: hostile };
+    let tls = TlsLine { server_name: Some(hostile), client: Some(client), ..anonymous() };
     let (telemetry, kept) = telemetry(AccessLog::Ecs);
     telemetry.finish(&Exchange {
         request_id: hostile,
@@ -163,6 +193,7 @@ fn no_client_text_can_forge_a_second_line() {
         user_agent: Some(hostile.as_bytes()),
         traceparent: Some(hostile.as_bytes()),
         error: Some(hostile),
+        tls: Some(&tls),
         ..refused()
     });
     assert!(telemetry.close(PATIENCE), "the writer finishes");
@@ -171,7 +202,16 @@ fn no_client_text_can_forge_a_second_line() {
     assert_eq!(text.matches(breaks).count(), 1, "one line break, at the end: {text}");
     assert!(text.ends_with("}\n"), "a whole line: {text}");
     let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
-    for key in ["http.request.method", "url.domain", "url.path", "url.query", "error.message"] {
+    let keys = [
+        "http.request.method",
+        "url.domain",
+        "url.path",
+        "url.query",
+        "tls.client.server_name",
+        "tls.client.subject",
+        "error.message",
+    ];
+    for key in keys {
         assert_eq!(line[key], hostile, "{key} comes back as it was");
     }
     assert!(line.get("trace.id").is_none(), "a forged traceparent gives no trace id");

@@ -1,4 +1,5 @@
-//! Points in time as RFC 3339 text, in UTC with microseconds: `2026-02-03T04:05:06.000007Z`.
+//! Points in time as RFC 3339 text, in UTC: with microseconds in log lines
+//! (`2026-02-03T04:05:06.000007Z`), in whole seconds where no more is known.
 //!
 //! Computed anew each time: that is a tenth of what a line costs, and a cache of the current
 //! second would be state to share or to carry about.
@@ -8,19 +9,31 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Appends `at`, 27 bytes long. Times before 1970 are written as 1970.
 pub(super) fn append(out: &mut Vec<u8>, at: SystemTime) {
     let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since_epoch.as_secs();
-    let (year, month, day) = civil_date(seconds / 86_400);
-    let second_of_day = (seconds % 86_400) as u32;
+    let mut fraction = *b".000000Z";
+    put_digits(&mut fraction[1..7], since_epoch.subsec_micros());
+    out.extend_from_slice(&date_and_time(since_epoch.as_secs()));
+    out.extend_from_slice(&fraction);
+}
 
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
+/// `at` without a fraction of its second, `2026-02-03T04:05:06Z`. Times before 1970 are written as
+/// 1970.
+pub fn in_seconds(at: SystemTime) -> String {
+    let since_epoch = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    date_and_time(since_epoch.as_secs()).into_iter().chain([b'Z']).map(char::from).collect()
+}
+
+#[inline]
+fn date_and_time(since_epoch: u64) -> [u8; 19] {
+    let (year, month, day) = civil_date(since_epoch / 86_400);
+    let second_of_day = (since_epoch % 86_400) as u32;
+    let mut text = *b"0000-00-00T00:00:00";
     put_digits(&mut text[0..4], year as u32);
     put_digits(&mut text[5..7], month as u32);
     put_digits(&mut text[8..10], day as u32);
     put_digits(&mut text[11..13], second_of_day / 3600);
     put_digits(&mut text[14..16], second_of_day / 60 % 60);
     put_digits(&mut text[17..19], second_of_day % 60);
-    put_digits(&mut text[20..26], since_epoch.subsec_micros());
-    out.extend_from_slice(&text);
+    text
 }
 
 /// Year, month and day of a count of days since 1970-01-01, in the Gregorian calendar.
@@ -71,16 +84,21 @@ mod tests {
             (4_107_542_400, 0, "2100-03-01T00:00:00.000000Z"),
         ];
         for (seconds, micros, expected) in table {
+            let at = UNIX_EPOCH + Duration::new(seconds, micros * 1000);
             let mut out = Vec::new();
-            append(&mut out, UNIX_EPOCH + Duration::new(seconds, micros * 1000));
+            append(&mut out, at);
             assert_eq!(String::from_utf8_lossy(&out), expected, "{seconds} s {micros} µs");
+            let (whole, _) = expected.split_once('.').expect("a fraction");
+            assert_eq!(in_seconds(at), format!("{whole}Z"), "{seconds} s {micros} µs");
         }
     }
 
     #[test]
     fn a_clock_before_1970_is_written_as_1970() {
         let mut out = Vec::new();
-        append(&mut out, UNIX_EPOCH - Duration::from_secs(1));
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        append(&mut out, before);
         assert_eq!(out, b"1970-01-01T00:00:00.000000Z", "a clock that was never set");
+        assert_eq!(in_seconds(before), "1970-01-01T00:00:00Z", "a clock that was never set");
     }
 }

@@ -59,7 +59,13 @@ fn status_tells_of_fixed_workers() {
     assert_eq!(status["pid"], edge.pid(), "{status:#}");
     assert_eq!(status["state"], "ready", "{status:#}");
     assert!(status["uptime_seconds"].as_f64().is_some_and(|time| time > 0.0), "{status:#}");
-    let listener = json!({ "address": edge.address().to_string(), "connections": 1 });
+    let listener = json!({
+        "address": edge.address().to_string(),
+        "connections": 1,
+        "max_connections": 10_000,
+        "refused": {},
+        "tls": null,
+    });
     assert_eq!(status["listeners"], json!([listener]), "{status:#}");
     let upstream = &status["upstreams"][0];
     let of_upstream =
@@ -172,7 +178,7 @@ fn what_is_not_there_is_404_and_says_what_is() {
     let edge = Edge::before(&[server], "");
     let server = server.to_string();
     let cases: [(&str, &str, &[&str]); 7] = [
-        ("GET", "/", &["/status", "/metrics", "/stop"]),
+        ("GET", "/", &["/status", "/metrics", "/reload", "/stop"]),
         ("GET", "/statuses", &["/status"]),
         ("POST", "/upstreams/u", &["/restart"]),
         ("POST", "/upstreams/nobody/restart", &["nobody", "there is u"]),
@@ -192,6 +198,7 @@ fn a_method_that_does_not_fit_is_405_and_says_which_does() {
         ("POST", "/status", "GET, HEAD"),
         ("DELETE", "/metrics", "GET, HEAD"),
         ("GET", "/stop", "POST"),
+        ("GET", "/reload", "POST"),
         ("PUT", "/stop", "POST"),
         ("GET", "/upstreams/u/restart", "POST"),
     ];

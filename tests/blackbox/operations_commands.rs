@@ -1,4 +1,4 @@
-//! `asgate status`, `restart` and `stop` find the running instance, do what they say, and tell by their exit code.
+//! `asgate status`, `reload`, `restart` and `stop` find the running instance, do what they say, and tell by their exit code.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -97,7 +97,7 @@ fn status_is_3_when_nothing_runs() {
     assert_fails(&output, 3, &["not running", &nobody]);
     let output = asgate(&["status", "--admin", "unix:admin.sock"], directory.path());
     assert_fails(&output, 3, &["not running", "admin.sock"]);
-    for command in [&["stop"][..], &["restart", "backend"]] {
+    for command in [&["stop"][..], &["reload"], &["restart", "backend"]] {
         let output = asgate(&[command, &["--admin", &nobody]].concat(), directory.path());
         assert_fails(&output, 1, &["not running", &nobody]);
     }
@@ -158,6 +158,19 @@ fn a_stranger_is_not_taken_for_asgate() {
     let output = asgate(&["stop", "--admin", &stranger], Path::new("/"));
     assert_fails(&output, 1, &["not the admin API"]);
     assert!(!stub.received_in_all().contains("POST"), "it is asked to do nothing");
+}
+
+#[test]
+fn reload_says_that_nothing_changed_and_what_is_not_read_again() {
+    let edge = Edge::before(&[Stub::ok().address()], "");
+    let output = asgate_for(&edge, &["reload"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let printed = stdout(&output);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.first(), Some(&"nothing changed"), "{printed}");
+    assert!(lines[1..].concat().contains("configuration file is not read again"), "{printed}");
+    let help = stdout(&asgate(&["reload", "--help"], Path::new("/")));
+    assert!(help.contains("The configuration file is not read again"), "{help}");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 
 use crate::admin::{
-    CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus, QueueStatus, State, Status,
-    UpstreamState, UpstreamStatus, WorkerState, WorkerStatus,
+    CertificateStatus, CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus,
+    QueueStatus, State, Status, UpstreamState, UpstreamStatus, WorkerState, WorkerStatus,
 };
 
 use super::{duration, memory, render, restarts};
+
+mod listeners;
 
 fn worker(name: &str) -> WorkerStatus {
     WorkerStatus {
@@ -35,13 +37,23 @@ fn worker(name: &str) -> WorkerStatus {
     }
 }
 
+fn listener(address: &str) -> ListenerStatus {
+    ListenerStatus {
+        address: address.to_owned(),
+        connections: 7,
+        max_connections: 10_000,
+        refused: BTreeMap::new(),
+        tls: None,
+    }
+}
+
 fn status(workers: Vec<WorkerStatus>) -> Status {
     Status {
         version: "1.2.3".to_owned(),
         pid: 99,
         uptime_seconds: 59.9,
         state: State::Degraded,
-        listeners: vec![ListenerStatus { address: "127.0.0.1:80".to_owned(), connections: 7 }],
+        listeners: vec![listener("127.0.0.1:80")],
         upstreams: vec![UpstreamStatus {
             name: "backend".to_owned(),
             state: UpstreamState::Degraded,
@@ -79,7 +91,7 @@ fn every_worker_has_a_line_and_columns_are_aligned() {
     };
     let expected = "\
 asgate 1.2.3 degraded: pid 99, up 59s
-127.0.0.1:80: 7 connections
+127.0.0.1:80: 7 of 10000 connections
 backend degraded: 2 requests in flight
 
 UPSTREAM  WORKER  STATE     GEN  PID   IN FLIGHT  MEMORY  UPTIME  RESTARTS
@@ -142,7 +154,7 @@ fn a_pool_in_trouble_says_what_is_wrong() {
     upstream.notes = vec!["app.internal:8000 does not resolve: no such name".to_owned()];
     let expected = "\
 asgate 1.2.3 degraded: pid 99, up 59s
-127.0.0.1:80: 7 connections
+127.0.0.1:80: 7 of 10000 connections
 backend degraded: 2 requests in flight, 3 of 1000 waiting
 
 UPSTREAM  WORKER          STATE    IN FLIGHT
@@ -188,6 +200,11 @@ fn the_lines_fit_a_terminal_of_100_columns() {
     for workers in [vec![busy, fixed("192.168.10.2:8000")], vec![resolved]] {
         let mut status = status(workers);
         status.upstreams[0].queue.length = 1000;
+        let long = "www.subdomain.example.com".to_owned();
+        let names = vec![long; 100];
+        let certificate =
+            CertificateStatus { names, ..listeners::certificate("certs/site.pem", 10_000) };
+        status.listeners = vec![listeners::secured(vec![certificate])];
         let text = render(&status);
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{}: {line}\n{text}", line.chars().count());
@@ -197,7 +214,10 @@ fn the_lines_fit_a_terminal_of_100_columns() {
 
 #[test]
 fn an_edge_of_an_earlier_version_has_no_slots_to_show() {
-    let text = render(&status(vec![WorkerStatus { slots: 0, ..fixed("w") }]));
+    let mut status = status(vec![WorkerStatus { slots: 0, ..fixed("w") }]);
+    status.listeners[0].max_connections = 0;
+    let text = render(&status);
+    assert!(text.contains("\n127.0.0.1:80: 7 connections\n"), "{text}");
     let line = text.lines().find(|line| line.starts_with("backend   w")).unwrap_or_default();
     assert_eq!(line.split_whitespace().last(), Some("2"), "{text}");
 }

@@ -1,7 +1,9 @@
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Nominated, NominationError, keep, keep_response};
+use super::{Nominated, NominationError, Sender, keep, keep_response};
+
+const TRUSTED: Sender = Sender::Trusted { certified: false };
 
 fn name(text: &str) -> HeaderName {
     HeaderName::from_bytes(text.as_bytes()).unwrap()
@@ -51,8 +53,8 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
         "x-remote-user",
     ] {
         for spelling in spellings(known) {
-            assert!(!keep(&name(&spelling), false), "{spelling} from an untrusted peer");
-            assert!(!keep(&name(&spelling), true), "{spelling} from a trusted peer");
+            assert!(!keep(&name(&spelling), Sender::Anybody), "{spelling} from an untrusted peer");
+            assert!(!keep(&name(&spelling), TRUSTED), "{spelling} from a trusted peer");
         }
     }
 }
@@ -60,9 +62,31 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
 #[test]
 fn a_real_ip_is_taken_from_trusted_peers_only() {
     for spelling in spellings("x-real-ip") {
-        assert!(!keep(&name(&spelling), false), "{spelling} from an untrusted peer");
+        assert!(!keep(&name(&spelling), Sender::Anybody), "{spelling} from an untrusted peer");
         let as_is = spelling.eq_ignore_ascii_case("x-real-ip");
-        assert_eq!(keep(&name(&spelling), true), as_is, "{spelling} from a trusted peer");
+        assert_eq!(keep(&name(&spelling), TRUSTED), as_is, "{spelling} from a trusted peer");
+    }
+}
+
+#[test]
+fn certificates_are_vouched_for_by_whoever_saw_them() {
+    for known in [
+        "client-cert",
+        "client-cert-chain",
+        "x-client-cert",
+        "x-client-cert-subject",
+        "x-client-cert-fingerprint",
+        "x-ssl-client-s-dn",
+        "ssl-client-verify",
+    ] {
+        for spelling in spellings(known) {
+            let header = name(&spelling);
+            assert!(!keep(&header, Sender::Anybody), "{spelling} from an untrusted peer");
+            let certified = Sender::Trusted { certified: true };
+            assert!(!keep(&header, certified), "{spelling} beside a certificate that we saw");
+            let as_is = spelling.eq_ignore_ascii_case(known);
+            assert_eq!(keep(&header, TRUSTED), as_is, "{spelling} from a trusted peer");
+        }
     }
 }
 
@@ -97,8 +121,8 @@ fn what_the_app_is_meant_to_see_is_kept() {
         "x-requested-with",
         "xx-forwarded-for",
     ] {
-        for from_trusted in [false, true] {
-            assert!(keep(&name(kept), from_trusted), "{kept}, trusted: {from_trusted}");
+        for from in [Sender::Anybody, TRUSTED] {
+            assert!(keep(&name(kept), from), "{kept} from {from:?}");
         }
     }
 }

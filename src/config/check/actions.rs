@@ -53,13 +53,17 @@ impl Check<'_> {
 
     /// Keys that change what the worker sees.
     fn only_with_upstream(&mut self, model: &model::Route, place: &Place<'_>) {
+        let request = &model.headers.request;
+        let changes_request =
+            !(request.set.is_empty() && request.add.is_empty() && request.remove.is_empty());
         let given = [
-            ("rewrite", model.rewrite.is_some()),
-            ("preserve_host", model.preserve_host.is_some()),
+            (place.key("rewrite"), model.rewrite.is_some()),
+            (place.key("preserve_host"), model.preserve_host.is_some()),
+            (place.key("headers").key("request"), changes_request),
         ];
-        for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+        for (place, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
             let what = "has no effect without an upstream";
-            self.report(place.key(key).problem(what, "this key with upstream only"));
+            self.report(place.problem(what, "this key with upstream only"));
         }
     }
 

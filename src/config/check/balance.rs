@@ -96,18 +96,27 @@ impl Check<'_> {
 
 fn hash_key(text: &str) -> Result<HashKey, (String, String)> {
     let wrong = |what: &str, allowed: &str| Err((what.to_owned(), allowed.to_owned()));
-    let named = |what: &str, allowed| Err((what.to_owned(), format!("{allowed} of {TOKEN}")));
     match text.split_once(':') {
         None if text == "client_ip" => Ok(HashKey::ClientIp),
         None if text == "path" => Ok(HashKey::Path),
-        Some(("header", name)) => match HeaderName::from_bytes(name.as_bytes()) {
-            Ok(name) => Ok(HashKey::Header(name)),
-            Err(_) => named("does not name a header", "header:NAME"),
-        },
-        Some(("cookie", name)) if is_token(name) => Ok(HashKey::Cookie(name.to_owned())),
-        Some(("cookie", _)) => named("does not name a cookie", "cookie:NAME"),
+        Some(("header", name)) => header(name).map(HashKey::Header),
+        Some(("cookie", name)) => cookie(name).map(HashKey::Cookie),
         Some(("query", name)) if !name.is_empty() => Ok(HashKey::Query(name.to_owned())),
         Some(("query", _)) => wrong("does not name a parameter", "query:NAME"),
         _ => wrong("is nothing to tell requests apart by", HASH_ON),
+    }
+}
+
+/// What follows `header:`.
+pub fn header(name: &str) -> Result<HeaderName, (String, String)> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| ("does not name a header".to_owned(), format!("header:NAME of {TOKEN}")))
+}
+
+/// What follows `cookie:`.
+pub fn cookie(name: &str) -> Result<String, (String, String)> {
+    match is_token(name) {
+        true => Ok(name.to_owned()),
+        false => Err(("does not name a cookie".to_owned(), format!("cookie:NAME of {TOKEN}"))),
     }
 }

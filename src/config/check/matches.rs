@@ -10,7 +10,6 @@ use regex::Regex;
 use super::super::checked::{HostPattern, Match, PathPattern};
 use super::super::model::{self, OneOrMany};
 use super::super::place::Place;
-use super::super::problem::quoted;
 use super::text::{PATH, is_host_name, is_path};
 use super::{Check, all};
 
@@ -50,22 +49,10 @@ impl Check<'_> {
         headers: &BTreeMap<String, String>,
         place: &Place<'_>,
     ) -> Option<Vec<(HeaderName, HeaderValue)>> {
-        let mut checked: Vec<Option<(HeaderName, HeaderValue)>> = Vec::new();
+        let mut names = Vec::with_capacity(headers.len());
+        let mut checked = Vec::with_capacity(headers.len());
         for (name, value) in headers {
-            let place_of_name = place.name_of(name);
-            let parsed_name = HeaderName::from_bytes(name.as_bytes()).ok();
-            if parsed_name.is_none() {
-                let allowed = "letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 §5.1)";
-                let what = "is not a header name";
-                self.report(place_of_name.problem_with(what, quoted(name), allowed));
-            }
-            let is_twice =
-                |name: &HeaderName| checked.iter().flatten().any(|(other, _)| other == name);
-            if parsed_name.as_ref().is_some_and(is_twice) {
-                let allowed = "each header once: letter case does not matter";
-                let what = "is there twice";
-                self.report(place_of_name.problem_with(what, quoted(name), allowed));
-            }
+            let parsed_name = self.header_name(name, &mut names, &place.name_of(name));
             let parsed_value = HeaderValue::from_str(value).ok();
             if parsed_value.is_none() {
                 let allowed = "printable ASCII";

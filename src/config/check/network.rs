@@ -1,53 +1,24 @@
-//! Listeners, the admin address, trusted proxies and name servers.
+//! The admin address, networks and name servers; no two things on one address.
 
 use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::super::checked::{Address, Listener, Resolver};
+use super::super::checked::{Address, Resolver};
 use super::super::model;
 use super::super::place::Place;
 use super::address::{self, Use};
 use super::{Check, all};
 
-/// Something that listens, and where the file says so.
-type Listening<'p, T> = Option<(T, Place<'p>)>;
+/// An address to listen on, and where the file says so.
+pub type Listening<'p> = (Address, Place<'p>);
 
 impl Check<'_> {
-    pub(super) fn listeners<'p>(
-        &mut self,
-        listeners: &[model::Listener],
-        place: &Place<'p>,
-    ) -> Vec<Listening<'p, Listener>> {
-        if self.not_empty(listeners, place, "at least one listener").is_none() {
-            return vec![None];
-        }
-        let listeners = listeners.iter().enumerate();
-        listeners.map(|(index, model)| self.listener(model, &place.item(index))).collect()
-    }
-
-    fn listener<'p>(
-        &mut self,
-        model: &model::Listener,
-        place: &Place<'p>,
-    ) -> Listening<'p, Listener> {
-        let place = place.key("address");
-        let address = self.address(model.address.as_deref()?, &place, Use::Listen)?;
-        let listener = Listener {
-            address,
-            http2: model.http2,
-            max_connections: usize::try_from(model.max_connections).unwrap_or(usize::MAX),
-            header_timeout: model.header_timeout.0,
-            idle_timeout: model.idle_timeout.0,
-        };
-        Some((listener, place))
-    }
-
     pub(super) fn admin<'p>(
         &mut self,
         model: &model::Admin,
         place: &Place<'p>,
-    ) -> Listening<'p, Address> {
+    ) -> Option<Listening<'p>> {
         let place = place.key("address");
         let address = self.address(model.address.as_deref()?, &place, Use::Listen)?;
         if let Address::Tcp(tcp) = &address
@@ -62,13 +33,7 @@ impl Check<'_> {
     }
 
     /// No two listeners, the admin API included, on the same address.
-    pub(super) fn no_overlap(
-        &mut self,
-        listeners: &[Listening<'_, Listener>],
-        admin: Option<&(Address, Place<'_>)>,
-    ) {
-        let listeners = listeners.iter().flatten().map(|(listener, at)| (&listener.address, at));
-        let listening: Vec<_> = listeners.chain(admin.map(|(address, at)| (address, at))).collect();
+    pub(super) fn no_overlap(&mut self, listening: &[Listening<'_>]) {
         for (index, (address, place)) in listening.iter().enumerate() {
             let earlier = listening.iter().take(index);
             let taken = earlier.into_iter().find(|(other, _)| address::overlap(address, other));
@@ -80,16 +45,12 @@ impl Check<'_> {
         }
     }
 
-    pub(super) fn trusted_proxies(
-        &mut self,
-        proxies: &[String],
-        place: &Place<'_>,
-    ) -> Option<Vec<IpNet>> {
-        let proxies = proxies.iter().enumerate().map(|(index, text)| {
+    pub(super) fn networks(&mut self, list: &[String], place: &Place<'_>) -> Option<Vec<IpNet>> {
+        let networks = list.iter().enumerate().map(|(index, text)| {
             let parsed = address::network(text);
             self.parsed(parsed, &place.item(index))
         });
-        all(proxies.collect())
+        all(networks.collect())
     }
 
     pub(super) fn resolver(

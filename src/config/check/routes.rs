@@ -77,24 +77,48 @@ impl Check<'_> {
     ) -> Option<Route> {
         let action = self.action(model, place, upstreams);
         let limits = self.limits(&model.limits, &place.key("limits"));
+        let headers = self.header_rules(&model.headers, &place.key("headers"));
+        let access = self.access(model, place);
+        let rate_limit = match &model.rate_limit {
+            Some(limit) => self.rate_limit(limit, &place.key("rate_limit")).map(Some),
+            None => Some(None),
+        };
         Some(Route {
             name: name?,
             matches: matches?,
             action: action?,
             timeouts: timeouts(&model.timeouts),
             limits: limits?,
+            headers: headers?,
+            access: access?,
+            rate_limit: rate_limit?,
         })
     }
 
     fn limits(&mut self, model: &model::Limits, place: &Place<'_>) -> Option<Limits> {
         let header = self.size(model.header, LARGEST_HEADER, &place.key("header"));
         let uri = self.size(model.uri, LARGEST_URI, &place.key("uri"));
+        let up = self.rate(model.min_request_rate, &place.key("min_request_rate"));
+        let down = self.rate(model.min_response_rate, &place.key("min_response_rate"));
         Some(Limits {
             body: model.body.0.map(|size| size.0),
             header: header?,
             uri: uri?,
             headers: usize::from(model.headers),
+            min_request_rate: up?,
+            min_response_rate: down?,
         })
+    }
+
+    /// Bytes a second; `Some(None)` is `off`.
+    fn rate(&mut self, rate: OrOff<Size>, place: &Place<'_>) -> Option<Option<u64>> {
+        match rate.0 {
+            Some(Size(0)) => {
+                self.report(place.problem("is no rate", "1B or more, or off"));
+                None
+            }
+            rate => Some(rate.map(|size| size.0)),
+        }
     }
 
     /// A size that something can fit in and the engine can take.

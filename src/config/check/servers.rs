@@ -100,7 +100,7 @@ impl Check<'_> {
     fn ca(&mut self, ca: &str, verify: bool, place: &Place<'_>) -> Option<PathBuf> {
         let place_of_ca = place.key("ca");
         if verify {
-            return self.certificates(ca, &place_of_ca);
+            return self.authorities(ca, &place_of_ca);
         }
         let allowed = "verify: true, or no ca";
         self.report(place_of_ca.problem("is not looked at with verify: false", allowed));

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::units::{OrOff, Size, Span};
+use super::front::{Headers, RateLimit};
 use super::seconds;
 
 /// Match conditions and exactly one action: `upstream`, `redirect` or `respond`.
@@ -37,11 +38,25 @@ pub struct Route {
     /// Default: `true`.
     pub preserve_host: Option<bool>,
 
+    /// Change headers of the request and of the response.
+    pub headers: Headers,
+
     /// How long each phase of a request may take.
     pub timeouts: Timeouts,
 
     /// What a request may be at most.
     pub limits: Limits,
+
+    /// Clients that get in: addresses (`192.0.2.7`) or networks (`10.0.0.0/8`). Others are answered
+    /// with 403, and so are those without an address, on a Unix socket. The client is who
+    /// `trusted_proxies` make of it. Without this key everybody gets in.
+    pub allow: Option<Vec<String>>,
+
+    /// Clients that do not get in, whatever `allow` says.
+    pub deny: Vec<String>,
+
+    /// How many requests a client may send. Without this section as many as it likes.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// What a request must look like; it must meet all that is given.
@@ -203,6 +218,15 @@ pub struct Limits {
     /// engine takes.
     #[schemars(range(min = 1, max = 256))]
     pub headers: u16,
+
+    /// Bytes in each second that a request body has to come in with, on average over the time that
+    /// asgate waits for the client; it is judged once that is 10 s. A slower one is answered with 408.
+    /// This is the defence against clients that keep within `request_body` with a byte now and then.
+    pub min_request_rate: OrOff<Size>,
+
+    /// Bytes in each second that a client has to take of a response, counted likewise. The connection
+    /// of a slower one is closed.
+    pub min_response_rate: OrOff<Size>,
 }
 
 impl Default for Limits {
@@ -212,6 +236,8 @@ impl Default for Limits {
             header: Size(64 << 10),
             uri: Size(8 << 10),
             headers: 100,
+            min_request_rate: OrOff(Some(Size(240))),
+            min_response_rate: OrOff(Some(Size(240))),
         }
     }
 }

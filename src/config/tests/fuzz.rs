@@ -4,11 +4,14 @@ use proptest::prelude::*;
 
 use super::{VALID, read};
 
-/// Every key, for mutations that go deep.
-const FULL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/full.yaml"));
+/// Every key, for mutations that go deep; those of TLS are in the second.
+const FULL: [&str; 2] = [
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/full.yaml")),
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/https.yaml")),
+];
 
 /// Pieces that mean something to YAML, to the units or to the expansion.
-const PIECES: [&str; 40] = [
+const PIECES: [&str; 44] = [
     "{",
     "}",
     "[",
@@ -49,6 +52,10 @@ const PIECES: [&str; 40] = [
     "\u{0}",
     "<<: ",
     "routes:\n",
+    "{host}",
+    "{{",
+    "1.2",
+    "unix:/a",
 ];
 
 /// Cut, double or replace pieces of `text` at the places that `edits` name.
@@ -92,7 +99,9 @@ proptest! {
 
     #[test]
     fn mutated_files_never_panic(edits in edits()) {
-        check(&mutated(FULL, &edits));
+        for text in FULL {
+            check(&mutated(text, &edits));
+        }
     }
 
     #[test]

@@ -259,8 +259,10 @@ fn certificates_have_to_be_there() {
     let ca = directory.path().join("certs/ca.pem");
     std::fs::create_dir(directory.path().join("certs")).expect("a directory");
     std::fs::write(&ca, b"-----BEGIN PRIVATE KEY-----\n\xff").expect("a file");
-    assert!(said().contains("upstreams.backend.tls.ca: holds no certificate: "), "{}", said());
-    std::fs::write(&ca, "# ours\n-----BEGIN CERTIFICATE-----\n").expect("a file");
+    assert!(said().contains("upstreams.backend.tls.ca: ends in the middle of "), "{}", said());
+    let authority =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pki/tests/fixtures/root.pem"));
+    std::fs::write(&ca, format!("# ours\n{authority}")).expect("a file");
     let config = load(&file).expect("a valid file").config;
     let tls = config.upstreams.into_iter().next_back().and_then(|upstream| upstream.tls);
     assert_eq!(tls.and_then(|tls| tls.ca), Some(ca), "absolute");

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 use async_trait::async_trait;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::{ClientStream, Phase};
+use super::ClientStream;
 
 impl AsyncRead for ClientStream {
     fn poll_read(
@@ -32,8 +32,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let inner = self.get_mut().inner.get_mut();
-        inner.output.poll_write(&mut inner.io, cx, bytes)
+        self.get_mut().inner.get_mut().poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -56,25 +55,9 @@ impl Shutdown for ClientStream {
     }
 }
 
+/// Whether HTTP/2 is spoken is found out before the engine has the stream.
 #[async_trait]
-impl Peek for ClientStream {
-    /// Tells HTTP/2 from HTTP/1.1 within the listener's deadlines, whatever the client sends: Pingora waits for 24
-    /// bytes without one, and for ever on a shorter request. `buffer` gets the preface, or stays as it is.
-    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        match self.speaks_http2().await {
-            Some(true) => {
-                let inner = self.inner.get_mut();
-                for (slot, byte) in buffer.iter_mut().zip(&inner.input) {
-                    *slot = *byte;
-                }
-                inner.phase = Phase::Frames;
-                Ok(true)
-            }
-            Some(false) => Ok(true),
-            None => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-    }
-}
+impl Peek for ClientStream {}
 
 impl UniqueID for ClientStream {
     /// Pingora names pooled upstream streams by it; a client's stream is never pooled.
@@ -83,7 +66,12 @@ impl UniqueID for ClientStream {
     }
 }
 
-impl Ssl for ClientStream {}
+impl Ssl for ClientStream {
+    /// Not asked before it is known what is spoken, with TLS or without.
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.speaks_frames().then_some(ALPN::H2)
+    }
+}
 
 impl GetTimingDigest for ClientStream {
     fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {

@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::client::{self, Scheme};
 use crate::http1::Fault;
-use pingora::protocols::Peek;
+use crate::telemetry::Metrics;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -16,14 +16,21 @@ async fn connected() -> (ClientStream, TcpStream) {
     let (accepted, peer) = listener.accept().await.expect("accepted");
     let facts = Facts {
         name: "test".into(),
-        identity: client::Facts::new(Scheme::Http, None),
         http2: true,
         header_timeout: Duration::from_millis(100),
         idle_timeout: Duration::from_millis(100),
         max_head: 200,
         max_lines: 3,
+        redirect_to_https: None,
+        hsts: None,
+        metrics: Metrics::new().expect("metrics").listener("test"),
     };
-    let connection = Connection { peer: Peer::tcp(peer), listener: Arc::new(facts) };
+    let connection = Connection {
+        peer: Peer::tcp(peer),
+        listener: Arc::new(facts),
+        identity: client::Facts::new(Scheme::Http, None),
+        tls: None,
+    };
     (ClientStream::new(Stream::Tcp(accepted), connection), client)
 }
 
@@ -93,19 +100,63 @@ async fn an_idle_connection_ends_without_a_refusal() {
 
 #[tokio::test]
 async fn the_preface_is_told_apart_without_waiting_for_all_of_it() {
-    for (sent, http2) in
-        [(&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], true), (b"GET", false), (b"PRI", false)]
-    {
+    for (sent, http2) in [(PREFACE, true), (b"GET", false), (b"PRI", false)] {
         let (mut stream, mut client) = connected().await;
         client.write_all(sent).await.expect("sent");
-        let mut preface = [0; 24];
-        assert!(stream.try_peek(&mut preface).await.expect("peeked"), "supported");
-        assert_eq!(
-            preface == *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            http2,
-            "{:?}",
-            sent.escape_ascii()
-        );
+        assert_eq!(stream.speaks_http2().await, Some(http2), "{:?}", sent.escape_ascii());
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[tokio::test]
+async fn frames_reach_the_engine_as_they_come() {
+    let (mut stream, mut client) = connected().await;
+    client.write_all(PREFACE).await.expect("sent");
+    assert_eq!(stream.speaks_http2().await, Some(true), "the preface");
+    stream.expect_frames();
+    assert_eq!(read(&mut stream).await, PREFACE, "nothing is lost of it");
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    client.write_all(&settings).await.expect("sent");
+    assert_eq!(read(&mut stream).await, settings, "nor of a frame");
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_is_the_end() {
+    let (mut stream, mut client) = connected().await;
+    client.write_all(PREFACE).await.expect("sent");
+    assert_eq!(stream.speaks_http2().await, Some(true), "the preface");
+    stream.expect_frames();
+    let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mut given = 0;
+    let refused = loop {
+        // The socket has room for some at a time.
+        client.write_all(&ping).await.expect("sent");
+        let mut buffer = [0; 64];
+        match stream.read(&mut buffer).await {
+            Ok(read) => given += read,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.to_string(), "ping_flood", "the engine is told so");
+    assert!((1_000..5_000).contains(&given), "after a fair number of them: {given} bytes");
+}
+
+#[tokio::test]
+async fn a_header_block_of_frames_has_its_time() {
+    for slow in [&PREFACE[..10], &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]] {
+        let (mut stream, mut client) = connected().await;
+        stream.expect_frames();
+        if slow.len() == 10 && slow[0] == 0 {
+            client.write_all(PREFACE).await.expect("sent");
+            assert_eq!(read(&mut stream).await, PREFACE, "the preface is whole");
+        }
+        client.write_all(slow).await.expect("sent");
+        let mut buffer = [0; 64];
+        let read = stream.read(&mut buffer).await.expect("given on at once");
+        assert_eq!(&buffer[..read], slow, "as it is");
+        let late = stream.read(&mut buffer).await.expect_err("header_timeout");
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut, "{:?}", slow.escape_ascii());
     }
 }
 

@@ -1,12 +1,13 @@
-//! An open TLS connection to a worker.
+//! An open TLS connection, to a worker or of a client.
 
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::{ConnectionCommon, SideData};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsStream, client, server};
 
 use crate::net::is_nothing;
 
@@ -19,11 +20,19 @@ const MAX_READS: usize = 16;
 #[derive(Debug)]
 pub struct Session(TlsStream<TcpStream>);
 
-impl Session {
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
-        Self(stream)
+impl From<client::TlsStream<TcpStream>> for Session {
+    fn from(stream: client::TlsStream<TcpStream>) -> Self {
+        Self(stream.into())
     }
+}
 
+impl From<server::TlsStream<TcpStream>> for Session {
+    fn from(stream: server::TlsStream<TcpStream>) -> Self {
+        Self(stream.into())
+    }
+}
+
+impl Session {
     /// The socket below.
     pub fn socket(&self) -> &TcpStream {
         self.0.get_ref().0
@@ -39,22 +48,34 @@ impl Session {
         &mut self,
         read: impl FnMut(&TcpStream, &mut [u8]) -> io::Result<usize>,
     ) -> bool {
-        let (socket, tls) = self.0.get_mut();
-        let mut arrived = Arrived { socket, read };
-        for _ in 0..MAX_READS {
-            let is_silent = tls.process_new_packets().is_ok_and(|state| {
-                state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed()
-            });
-            if !is_silent {
-                return false;
+        match &mut self.0 {
+            TlsStream::Client(stream) => {
+                let (socket, tls) = stream.get_mut();
+                takes_in_nothing(tls, Arrived { socket, read })
             }
-            match tls.read_tls(&mut arrived) {
-                Ok(1..) => {}
-                ended_or_empty => return is_nothing(&ended_or_empty),
+            TlsStream::Server(stream) => {
+                let (socket, tls) = stream.get_mut();
+                takes_in_nothing(tls, Arrived { socket, read })
             }
         }
-        false
     }
+}
+
+/// Gives `tls` what has arrived, and says whether there was nothing in it for those above.
+fn takes_in_nothing<S: SideData>(tls: &mut ConnectionCommon<S>, mut arrived: impl Read) -> bool {
+    for _ in 0..MAX_READS {
+        let is_silent = tls
+            .process_new_packets()
+            .is_ok_and(|state| state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed());
+        if !is_silent {
+            return false;
+        }
+        match tls.read_tls(&mut arrived) {
+            Ok(1..) => {}
+            ended_or_empty => return is_nothing(&ended_or_empty),
+        }
+    }
+    false
 }
 
 /// What is there to be read from a socket now.

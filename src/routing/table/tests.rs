@@ -4,7 +4,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
 use super::{Request, Table};
-use crate::config::{Action, HostPattern, Limits, Match, PathPattern, Respond, Route, Timeouts};
+use crate::config::{
+    Access, Action, HeaderRules, HostPattern, Limits, Match, PathPattern, Respond, Route, Timeouts,
+};
 
 /// A route from the notation of the configuration file: `*.` for wildcard hosts, `=` and `~` for
 /// exact paths and regexes.
@@ -37,7 +39,17 @@ fn route(hosts: &[&str], path: &str) -> Route {
             request_body: None,
             client_write: None,
         },
-        limits: Limits { body: None, header: 0, uri: 0, headers: 0 },
+        limits: Limits {
+            body: None,
+            header: 0,
+            uri: 0,
+            headers: 0,
+            min_request_rate: None,
+            min_response_rate: None,
+        },
+        headers: HeaderRules::default(),
+        access: Access::default(),
+        rate_limit: None,
     }
 }
 

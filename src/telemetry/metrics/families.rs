@@ -1,4 +1,4 @@
-//! The metric families: names, help texts, labels. Here and in the two modules below is the one place where they are
+//! The metric families: names, help texts, labels. Here and in the modules below is the one place where they are
 //! written down.
 
 use std::collections::HashMap;
@@ -8,9 +8,11 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
 };
 
+mod listener;
 mod upstream;
 mod worker;
 
+pub(super) use listener::ListenerFamilies;
 pub(super) use upstream::UpstreamFamilies;
 pub(super) use worker::WorkerFamilies;
 
@@ -23,8 +25,9 @@ pub(super) struct Families {
     pub requests: IntCounterVec,
     pub request_duration: HistogramVec,
     pub terminations: IntCounterVec,
-    pub listener_connections: IntGaugeVec,
+    pub rate_limited: IntCounterVec,
     pub log_lines_dropped: IntCounter,
+    pub listener: ListenerFamilies,
     pub upstream: UpstreamFamilies,
     pub worker: WorkerFamilies,
 }
@@ -51,15 +54,16 @@ impl Families {
                 "Finished requests by the way they ended, as edge.termination in the access log.",
                 &["reason"],
             )?,
-            listener_connections: register.gauges(
-                "asgate_listener_connections",
-                "Open client connections.",
-                &["listener"],
+            rate_limited: register.counters(
+                "asgate_rate_limited_total",
+                "Requests beyond the rate limit of their route; with dry_run they are served all the same.",
+                &["route", "mode"],
             )?,
             log_lines_dropped: register.family(IntCounter::new(
                 "asgate_log_lines_dropped_total",
                 "Log lines lost because their output could not take them.",
             )?)?,
+            listener: ListenerFamilies::register(&register)?,
             upstream: UpstreamFamilies::register(&register)?,
             worker: WorkerFamilies::register(&register)?,
         })

@@ -1,7 +1,7 @@
 //! The handles through which the rest of the edge counts.
 //!
 //! A series that says nothing before its first event (ejections, retries) comes with it; one whose zero is an answer (a
-//! queue that is empty) is there from the start.
+//! queue that is empty), or whose first event is to be seen as an increase (what an attack does), is there from the start.
 
 use prometheus::IntGauge;
 
@@ -12,8 +12,8 @@ mod upstream;
 mod worker;
 
 pub use connection::ConnectionGuard;
-pub use listener::ListenerMetrics;
-pub use route::RouteMetrics;
+pub use listener::{ConnectionRefusal, HandshakeResult, ListenerMetrics};
+pub use route::{RateLimitMode, RouteMetrics};
 pub use upstream::UpstreamMetrics;
 pub use worker::{CheckResult, ConnectResult, ConnectionKind, WorkerMetrics};
 

@@ -1,11 +1,15 @@
 //! What the rendered metrics say.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 
+mod front;
 mod pool;
+
+const GUIDE: &str = include_str!("../../../docs/guides/operations.md");
 
 fn metrics() -> Metrics {
     Metrics::new().expect("the families are well formed")
@@ -210,5 +214,23 @@ fn the_build_and_the_process_are_told() {
             let start = format!("{name} ");
             assert!(text.lines().any(|line| line.starts_with(&start)), "{name} in:\n{text}");
         }
+    }
+}
+
+#[test]
+fn the_guide_lists_every_metric() {
+    let metrics = metrics();
+    let (upstream, worker) = (metrics.upstream("backend"), metrics.worker("backend", "1"));
+    let listener = metrics.listener("here");
+    front::everything(&listener, &metrics.route("api"));
+    metrics.route("api").count("GET", 200, Duration::ZERO);
+    metrics.series.families.terminations.with_label_values(&["ok"]).inc();
+    pool::everything(&upstream, &worker);
+    let text = metrics.render();
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE asgate_"));
+    let names: BTreeSet<_> = names.filter_map(|rest| rest.split(' ').next()).collect();
+    assert_eq!(names.len(), 24, "each family has a series: {names:?}");
+    for name in names {
+        assert!(GUIDE.contains(&format!("`asgate_{name}")), "asgate_{name} in the guide");
     }
 }

@@ -201,7 +201,7 @@ fn retry() {
         ),
         (
             "retry: { on: [500] }",
-            "asgate.yaml:9:19: upstreams.backend.retry.on[0]: is not a known value (got 500, allowed connect, stale, closed, refused_503, 502, 503 or 504; did you mean \"504\"?)",
+            "asgate.yaml:9:19: upstreams.backend.retry.on[0]: is not a known value (got 500, allowed connect, stale, closed, refused_503, 502, 503 or 504)",
         ),
         (
             "retry: { on: [0x1F6] }",
@@ -209,7 +209,7 @@ fn retry() {
         ),
         (
             "retry: { on: [502, 5.02] }",
-            "asgate.yaml:9:24: upstreams.backend.retry.on[1]: is not a known value (got 5.02, allowed connect, stale, closed, refused_503, 502, 503 or 504; did you mean \"502\"?)",
+            "asgate.yaml:9:24: upstreams.backend.retry.on[1]: is not a known value (got 5.02, allowed connect, stale, closed, refused_503, 502, 503 or 504)",
         ),
         (
             "retry: { body_buffer: 65MiB }",

@@ -17,7 +17,7 @@ fn routes() {
             ),
             (
                 "  - { upstrem: app }\n",
-                "asgate.yaml:11:7: routes[0].upstrem: unknown key (got \"upstrem\", allowed name, match, upstream, redirect, respond, rewrite, preserve_host, timeouts or limits; did you mean \"upstream\"?)",
+                "asgate.yaml:11:7: routes[0].upstrem: unknown key (got \"upstrem\", allowed name, match, upstream, redirect, respond, rewrite, preserve_host, headers, timeouts, limits, allow, deny or rate_limit; did you mean \"upstream\"?)",
             ),
             (
                 "  - { upstream: backnd }\n",

@@ -286,7 +286,7 @@ fn tls_to_workers() {
         ),
         (
             "tls: { ca: Cargo.toml }",
-            "asgate.yaml:9:16: upstreams.backend.tls.ca: holds no certificate: {directory}/Cargo.toml (got \"Cargo.toml\", allowed a file with at least one certificate in PEM)",
+            "asgate.yaml:9:16: upstreams.backend.tls.ca: is not in PEM: nothing in it begins with -----BEGIN (got \"Cargo.toml\", allowed a file with at least one certificate in PEM)",
         ),
         (
             "tls: { ca: src }",

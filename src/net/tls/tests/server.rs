@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::super::{Connector, HTTP_1_1, ServerName};
+use super::super::{Connector, HTTP_1_1, ServerName, provider};
 use super::{LONG, file};
 use crate::config::Address;
 use crate::net::Stream;
@@ -96,8 +96,7 @@ impl Server {
         versions: &[&'static SupportedProtocolVersion],
     ) -> Self {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .expect("versions")
             .with_no_client_auth()

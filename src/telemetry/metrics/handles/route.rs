@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::Histogram;
+use prometheus::{Histogram, IntCounter};
 
 use crate::telemetry::metrics::Series;
 use crate::telemetry::metrics::slots::Slots;
@@ -14,6 +14,26 @@ const METHODS: [&str; 9] =
     ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 const OTHER: &str = "other";
 
+/// What became of a request beyond the rate limit of its route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitMode {
+    /// It was answered 429.
+    Refused,
+    /// It was served: the limit is only tried out.
+    DryRun,
+}
+
+impl RateLimitMode {
+    const COUNT: usize = 2;
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::DryRun => "dry_run",
+        }
+    }
+}
+
 /// Counts the requests of one route.
 pub struct RouteMetrics {
     series: Arc<Series>,
@@ -21,6 +41,7 @@ pub struct RouteMetrics {
     duration: Histogram,
     /// By method label and status code.
     requests: Slots<(&'static str, u16), 16>,
+    rate_limited: Slots<RateLimitMode, { RateLimitMode::COUNT }>,
 }
 
 impl RouteMetrics {
@@ -30,12 +51,28 @@ impl RouteMetrics {
             series: Arc::clone(series),
             name: name.into(),
             requests: Slots::default(),
+            rate_limited: Slots::default(),
         }
     }
 
     /// The route's name, as in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The route has a rate limit that does this: it is told from the start, also while nobody is
+    /// beyond it.
+    pub fn expect_rate_limit(&self, mode: RateLimitMode) {
+        self.rate_limited.prepare(&[mode], |mode| self.series_of(mode));
+    }
+
+    /// A request was beyond the rate limit.
+    pub fn rate_limited(&self, mode: RateLimitMode) {
+        self.rate_limited.add_one(mode, || self.series_of(mode));
+    }
+
+    fn series_of(&self, mode: RateLimitMode) -> IntCounter {
+        self.series.families.rate_limited.with_label_values(&[self.name(), mode.label()])
     }
 
     pub(in crate::telemetry::metrics) fn count(

@@ -1,0 +1,144 @@
+//! A gate in front of the HTTP/2 engine: it ends connections that are there to keep asgate busy.
+//!
+//! The engine (`h2`) answers each single frame as RFC 9113 says, odd ones too, and so every frame gets to it. What
+//! it bounds only in part is how many frames may come that cost the client next to nothing and the server some
+//! work: [`Gate`] looks at the heads of frames, between the socket and the engine, and counts those. It keeps no
+//! payload, knows no streams, and leaves what a frame means to the engine.
+//!
+//! [`Abuse`] lists the attacks, `budget` the bounds and the room that well-behaved clients have below them. Left to
+//! the engine are streams that it is made to reset by frames which look fine by themselves, such as a window that
+//! overflows (CVE-2025-8671: after 1024 of them it ends the connection), small DATA frames, the size of a header
+//! list, and streams above the agreed number.
+//!
+//! Pure: bytes and the time come in, a verdict comes out. Must not open sockets, write frames, or read a clock.
+
+use std::time::Instant;
+
+use budget::{Budgets, Counted};
+use frame::{Frame, Kind, Start};
+
+pub use abuse::Abuse;
+
+mod abuse;
+mod budget;
+mod frame;
+
+/// The client's first bytes, `PRI * HTTP/2.0` and so on (RFC 9113 §3.4). The engine checks them.
+const PREFACE: u32 = 24;
+
+/// CONTINUATION frames in one header block. A block of [`MAX_BLOCK`] bytes fits into a HEADERS frame and seven of
+/// them, if each is as long as it may be; clients fill their frames.
+const MAX_CONTINUATIONS: u32 = 16;
+
+/// Bytes of one header block, still compressed. The engine's bound for the headers that come out of it is half of
+/// that.
+const MAX_BLOCK: u32 = 128 * 1024;
+
+/// What a client sends on one HTTP/2 connection, followed frame by frame.
+#[derive(Debug)]
+pub struct Gate {
+    /// Bytes that are still to come of the preface or of a payload.
+    skip: u32,
+    start: Start,
+    block: Option<Block>,
+    budgets: Budgets,
+}
+
+/// The header block that is coming in, or the last one.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    bytes: u32,
+    continuations: u32,
+    /// The frame that is coming in is its last.
+    ends: bool,
+}
+
+impl Gate {
+    /// For a connection whose first bytes, the preface, are still to be fed.
+    pub fn new(now: Instant) -> Self {
+        Self { skip: PREFACE, start: Start::default(), block: None, budgets: Budgets::new(now) }
+    }
+
+    /// Takes the next bytes that the client sent, in pieces of any size. `now` matters to the frames that are
+    /// counted, and may be the time of the read.
+    ///
+    /// # Errors
+    /// [`Abuse`] when a bound is met. The connection is to be closed, without the bytes getting to the engine.
+    pub fn feed(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Abuse> {
+        loop {
+            bytes = self.pass(bytes);
+            let Some(frame) = self.start.take(&mut bytes) else { return Ok(()) };
+            self.skip = frame.rest;
+            self.follow_block(&frame)?;
+            if let Some(counted) = counted(&frame) {
+                self.budgets.spend(counted, now)?;
+            }
+        }
+    }
+
+    /// Tells that so many bytes were sent to the client on this connection, of whatever frames. What it gets it may
+    /// answer: with that, a client that acknowledges each DATA frame of a download is not taken for a flood.
+    pub fn sent(&mut self, bytes: usize) {
+        self.budgets.sent(bytes);
+    }
+
+    /// Whether a header block has begun and its last byte is still to come: the time that a deadline for it runs.
+    pub fn is_in_header_block(&self) -> bool {
+        self.block.is_some_and(|block| !block.ends || self.skip > 0)
+    }
+
+    /// Whether the bytes so far end with a whole frame. Not before the preface is there.
+    pub fn is_between_frames(&self) -> bool {
+        self.skip == 0 && self.start.is_empty()
+    }
+
+    /// Leaves out what belongs to the preface or to a payload.
+    fn pass<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.skip);
+        self.skip -= length;
+        bytes.get(length as usize..).unwrap_or_default()
+    }
+
+    /// A frame that must not stand inside of a block ends it here; the engine ends the connection for it.
+    fn follow_block(&mut self, frame: &Frame) -> Result<(), Abuse> {
+        let before = match (frame.kind, self.block) {
+            (Kind::Headers | Kind::PushPromise, _) => (0, 0),
+            (Kind::Continuation, Some(block)) if !block.ends => {
+                (block.bytes, block.continuations + 1)
+            }
+            _ => {
+                self.block = None;
+                return Ok(());
+            }
+        };
+        let (bytes, continuations) = (before.0 + frame.length, before.1);
+        if bytes > MAX_BLOCK || continuations > MAX_CONTINUATIONS {
+            return Err(Abuse::ContinuationFlood);
+        }
+        self.block = Some(Block { bytes, continuations, ends: frame.ends_headers() });
+        Ok(())
+    }
+}
+
+/// What `frame` is paid as; `None` for what moves requests and bodies.
+fn counted(frame: &Frame) -> Option<Counted> {
+    if frame.asks_for_an_error() {
+        return Some(Counted::Malformed);
+    }
+    match frame.kind {
+        // A stream can be ended only once. Padding counts against the window.
+        Kind::Data => (frame.length == 0 && !frame.ends_stream()).then_some(Counted::Empty),
+        Kind::Headers | Kind::PushPromise | Kind::Continuation => {
+            (frame.length == 0 && !frame.ends_headers()).then_some(Counted::Empty)
+        }
+        Kind::Priority => Some(Counted::Priority),
+        Kind::Reset => Some(Counted::Reset),
+        Kind::Settings => Some(Counted::Settings),
+        Kind::Ping => Some(Counted::Ping),
+        Kind::WindowUpdate => Some(Counted::Window),
+        Kind::GoAway | Kind::Unknown => Some(Counted::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests;

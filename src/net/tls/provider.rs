@@ -1,0 +1,20 @@
+//! Where the cryptography of TLS comes from. The one place that names it, so that it can be exchanged.
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::server::ProducesTickets;
+
+/// Ciphers, key exchanges and signatures, best first.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// What seals and opens session tickets, with keys that nobody else has: new ones every 6 hours, and those of the
+/// 6 hours before still open what they sealed.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
+    ring::Ticketer::new()
+}

@@ -1,0 +1,113 @@
+//! How long a client may take for what is written to it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::net::deadline::Deadline;
+use crate::outcome::Cause;
+use crate::proxy::pace::Pace;
+
+/// How long the client may take no byte that is written to it, and how few on the whole.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Without progress.
+    pub each: Option<Duration>,
+    /// Whatever progress there is.
+    pub total: Option<Instant>,
+    /// Bytes per second.
+    pub rate: Option<u64>,
+}
+
+/// The writes of one response.
+#[derive(Debug)]
+pub struct Writing {
+    patience: Patience,
+    pace: Pace,
+    deadline: Deadline,
+    /// Counts what the client's socket took, over all requests. HTTP/2 does not tell: there it counts what was to be written.
+    taken: Arc<AtomicU64>,
+    /// Of that, before this response.
+    before: u64,
+}
+
+impl Writing {
+    /// Writes that `taken` counts the bytes of.
+    pub fn new(patience: Patience, taken: Arc<AtomicU64>) -> Self {
+        let before = taken.load(Ordering::Relaxed);
+        let pace = Pace::new(patience.rate);
+        Self { patience, pace, deadline: Deadline::default(), taken, before }
+    }
+
+    /// Sets how long the client may take from now on.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+        self.pace = Pace::new(patience.rate);
+    }
+
+    /// So many bytes are about to be written to a client that does not tell how many it took.
+    pub fn expect(&self, bytes: usize) {
+        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Waits for a write as long as the client takes bytes.
+    ///
+    /// # Errors
+    /// The client left, or takes too little.
+    pub async fn within<E>(
+        &mut self,
+        write: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), Cause> {
+        let mut write = pin!(write);
+        // Nearly every write is done at once and needs no clock.
+        if let Poll::Ready(written) = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+            return written.map_err(|_| Cause::ClientClosed);
+        }
+        let mut last = (Instant::now(), self.bytes());
+        loop {
+            let since = Instant::now();
+            self.deadline.arm_at(self.end(since, last.0));
+            let written = tokio::select! {
+                biased;
+                written = &mut write => Some(written),
+                () = self.deadline.passed() => None,
+            };
+            self.pace.add(since.elapsed());
+            if let Some(written) = written {
+                return written.map_err(|_| Cause::ClientClosed);
+            }
+            let bytes = self.bytes();
+            if bytes > last.1 {
+                last = (Instant::now(), bytes);
+            }
+            self.judge(last.0)?;
+        }
+    }
+
+    /// When it is to be looked whether the client is too slow.
+    fn end(&self, now: Instant, last: Instant) -> Option<Instant> {
+        let still = self.patience.each.and_then(|each| last.checked_add(each));
+        let slow = self.pace.left(self.bytes()).and_then(|left| now.checked_add(left));
+        still.into_iter().chain(slow).chain(self.patience.total).min()
+    }
+
+    /// `last`: when the client was last seen to have taken something.
+    fn judge(&self, last: Instant) -> Result<(), Cause> {
+        if self.patience.total.is_some_and(|total| total <= Instant::now()) {
+            return Err(Cause::TotalTimeout);
+        }
+        let is_still = self.patience.each.is_some_and(|each| last.elapsed() >= each);
+        let is_slow = self.pace.left(self.bytes()).is_some_and(|left| left.is_zero());
+        if is_still || is_slow { Err(Cause::ClientWriteTimeout) } else { Ok(()) }
+    }
+
+    /// Taken of this response.
+    fn bytes(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed).saturating_sub(self.before)
+    }
+}
