@@ -80,14 +80,14 @@ pub struct Shared {
 /// Serves the requests of one client connection, HTTP/1.1 or HTTP/2, until it ends.
 pub async fn serve(shared: Arc<Shared>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
     let private = PrivateConnections::new(shared.clients.fetch_add(1, Ordering::Relaxed));
-    let app = App { shared, connection: stream.connection().clone(), private };
+    let app = App { shared, connection: Arc::clone(stream.connection()), private };
     connection::run(app, stream, shutdown).await;
 }
 
 /// What serves the requests of one connection.
 struct App {
     shared: Arc<Shared>,
-    connection: Connection,
+    connection: Arc<Connection>,
     /// Connections to workers that serve this client connection only.
     private: PrivateConnections,
 }

@@ -39,14 +39,14 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 256 * 1024 * 1024;
 
 /// What is known of a connection before its first request.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Connection {
     /// Whom the PROXY protocol names, where that is spoken.
     pub peer: Peer,
     pub listener: Arc<Facts>,
     pub identity: client::Facts,
     /// `None` on a plain connection.
-    pub tls: Option<Arc<Secured>>,
+    pub tls: Option<Secured>,
 }
 
 /// A client's connection.
@@ -56,7 +56,7 @@ pub struct Connection {
 #[derive(Debug)]
 pub struct ClientStream {
     inner: Mutex<Inner>,
-    connection: Connection,
+    connection: Arc<Connection>,
 }
 
 #[derive(Debug)]
@@ -109,10 +109,10 @@ impl ClientStream {
             output: Output::default(),
             deadline: Deadline::default(),
         };
-        Self { inner: Mutex::new(inner), connection }
+        Self { inner: Mutex::new(inner), connection: Arc::new(connection) }
     }
 
-    pub fn connection(&self) -> &Connection {
+    pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
 

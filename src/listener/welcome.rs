@@ -83,7 +83,7 @@ impl Door {
             (Some(tls), net::Stream::Tcp(socket)) => {
                 let (socket, secured) = self.shake_hands(tls, socket, &visitor.peer).await?;
                 visitor.scheme = Scheme::Https;
-                Some(self.stream(socket, visitor, Some(Arc::new(secured))))
+                Some(self.stream(socket, visitor, Some(secured)))
             }
             (_, socket) => Some(self.stream(socket, visitor, None)),
         }
@@ -101,9 +101,9 @@ impl Door {
         &self,
         socket: net::Stream,
         visitor: Visitor,
-        tls: Option<Arc<Secured>>,
+        tls: Option<Secured>,
     ) -> Box<ClientStream> {
-        let certificate = tls.as_ref().and_then(|tls| certificate(tls));
+        let certificate = tls.as_ref().and_then(certificate);
         let connection = Connection {
             identity: client::Facts::new(visitor.scheme, visitor.port).certified(certificate),
             peer: visitor.peer,

@@ -42,7 +42,7 @@ pub fn admit(
         return Err(Cause::Denied);
     }
     if let Some(port) =
-        exchange.listener.redirect_to_https.filter(|_| identity.scheme == Scheme::Http)
+        exchange.connection.listener.redirect_to_https.filter(|_| identity.scheme == Scheme::Http)
     {
         return Ok(Admission::Https(port));
     }

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::access::Verdict;
 use crate::client::{Identity, Scheme, X_REQUEST_ID};
+use crate::listener::Connection;
 use crate::listener::tls::Secured;
-use crate::listener::{Connection, Facts};
 use crate::outcome::Cause;
 use crate::routing::path;
 use crate::telemetry::{self, ClientCertificate, TERMINATION_OK, TlsLine};
@@ -38,9 +38,7 @@ pub struct Exchange {
     began: SystemTime,
     clock: Instant,
     pub request_id: HeaderValue,
-    /// What the connection came to.
-    pub listener: Arc<Facts>,
-    tls: Option<Arc<Secured>>,
+    pub connection: Arc<Connection>,
     client: (Option<IpAddr>, Option<u16>),
     scheme: Scheme,
     /// That the client connected to.
@@ -84,7 +82,11 @@ struct End {
 
 impl Exchange {
     /// Begins the story of a request whose head came over `connection`, its first byte at `began` if not just now.
-    pub fn begin(shared: Arc<Shared>, connection: &Connection, began: Option<Instant>) -> Self {
+    pub fn begin(
+        shared: Arc<Shared>,
+        connection: &Arc<Connection>,
+        began: Option<Instant>,
+    ) -> Self {
         let snapshot = shared.snapshot.load_full();
         let clock = began.unwrap_or_else(Instant::now);
         Self {
@@ -93,8 +95,7 @@ impl Exchange {
             began: SystemTime::now() - began.map_or(Duration::ZERO, |began| began.elapsed()),
             clock,
             request_id: HeaderValue::from_static(""),
-            listener: Arc::clone(&connection.listener),
-            tls: connection.tls.clone(),
+            connection: Arc::clone(connection),
             client: (connection.peer.ip(), connection.peer.port()),
             scheme: connection.identity.scheme(),
             port: HeaderValue::from_static(""),
@@ -238,7 +239,7 @@ impl Drop for Exchange {
             client_port: self.client.1,
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             traceparent: self.traceparent.as_ref().map(HeaderValue::as_bytes),
-            tls: self.tls.as_deref().map(tls_line).as_ref(),
+            tls: self.connection.tls.as_ref().map(tls_line).as_ref(),
             started: self.began,
             duration: self.clock.elapsed(),
             route: route.map(|route| &route.metrics),

@@ -60,7 +60,8 @@ impl Exchange {
         if let Some(rules) = route.map(|route| &route.config.headers.response) {
             self.change(rules, head)?;
         }
-        if let Some(hsts) = self.listener.hsts.as_ref().filter(|_| self.scheme == Scheme::Https)
+        if let Some(hsts) =
+            self.connection.listener.hsts.as_ref().filter(|_| self.scheme == Scheme::Https)
             && !head.headers.contains_key(STRICT_TRANSPORT_SECURITY)
         {
             head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.clone())?;
@@ -104,7 +105,7 @@ impl Exchange {
 
     /// Appends what `variable` is for this request; nothing where it is not known.
     fn put(&self, variable: Variable, value: &mut Vec<u8>) {
-        let tls = self.tls.as_deref();
+        let tls = self.connection.tls.as_ref();
         let client = tls.and_then(|tls| tls.client.as_ref());
         let text = match variable {
             Variable::ClientIp => {
