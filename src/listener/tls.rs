@@ -176,7 +176,7 @@ impl Acceptor {
         // Boxed: a connection under way is large, and this is part of every task that serves a client.
         let shaken = Box::pin(handshake::shake(&rules, socket));
         let shaken = timeout(self.handshake_timeout, shaken).await;
-        std::mem::forget(place);
+        drop(place);
         match shaken {
             Ok(Ok((session, secured))) => Ok((Stream::Tls(session), secured)),
             Ok(Err(refused)) => Err(Box::pin(refused.part()).await),

@@ -8,18 +8,18 @@ mod session;
 mod unverified;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::ClientConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::InvalidDnsNameError;
 pub use rustls::pki_types::ServerName;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, InvalidDnsNameError};
 use rustls::{ConfigBuilder, RootCertStore, WantsVerifier};
 use tokio_rustls::TlsConnector;
 
 use crate::config::UpstreamTls;
+use crate::pki;
 
 use super::Stream;
 pub use provider::{provider, ticketer};
@@ -41,14 +41,8 @@ pub struct Connector {
 /// Why TLS cannot be spoken as it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("cannot read the certificates in {}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("{} is not in PEM format", path.display())]
-    NotPem { path: PathBuf, source: pem::Error },
-    #[error("there is no certificate in {}", path.display())]
-    NoCertificate { path: PathBuf },
-    #[error("a certificate in {} cannot be trusted as an authority", path.display())]
-    Unusable { path: PathBuf, source: rustls::Error },
+    #[error("{0}")]
+    Authorities(#[from] pki::Error),
     #[error("the system trusts no certificate authorities: {reason}")]
     NoSystemRoots { reason: String },
     #[error("`{name}` is neither a DNS name nor an IP address")]
@@ -116,7 +110,7 @@ fn verified(
     ca: Option<&Path>,
 ) -> Result<ClientConfig, TlsError> {
     let roots = match ca {
-        Some(path) => roots_in(path)?,
+        Some(path) => pki::authorities(path)?,
         None => roots_of_the_system()?,
     };
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -128,23 +122,6 @@ fn unverified(
 ) -> ClientConfig {
     let verifier = Arc::new(Unverified::new(provider));
     builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-}
-
-/// The certificates of a PEM file. One that is no use is an error: the operator believes that it counts.
-fn roots_in(path: &Path) -> Result<RootCertStore, TlsError> {
-    let path = || path.to_owned();
-    let text =
-        std::fs::read(path()).map_err(|source| TlsError::Unreadable { path: path(), source })?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate =
-            certificate.map_err(|source| TlsError::NotPem { path: path(), source })?;
-        roots.add(certificate).map_err(|source| TlsError::Unusable { path: path(), source })?;
-    }
-    if roots.is_empty() {
-        return Err(TlsError::NoCertificate { path: path() });
-    }
-    Ok(roots)
 }
 
 /// The authorities that the system trusts, but for those that are no use, as there are on many systems.

@@ -78,7 +78,8 @@ fn escaped(value: &str) -> String {
     let last = value.len().saturating_sub(1);
     let byte = |(at, byte): (usize, u8)| match byte {
         b'"' | b'+' | b',' | b';' | b'<' | b'>' | b'\\' => format!("\\{}", char::from(byte)),
-        b' ' if at == 0 || at == last => "\\ ".to_owned(),
+        // Not as an escaped blank, which a header would lose at its end.
+        b' ' if at == 0 || at == last => "\\20".to_owned(),
         b'#' if at == 0 => "\\#".to_owned(),
         b' '..=b'~' => char::from(byte).to_string(),
         _ => format!("\\{byte:02X}"),

@@ -12,7 +12,7 @@ impl PublicKey {
     /// The public half of `key`; `None` when the provider of cryptography cannot sign with it: too short, of another
     /// kind, broken. The provider is the one that TLS is set up with.
     pub fn of(key: &PrivateKeyDer<'_>) -> Option<Self> {
-        let signer = rustls::crypto::ring::sign::any_supported_type(key).ok()?;
+        let signer = rustls::crypto::aws_lc_rs::sign::any_supported_type(key).ok()?;
         Some(Self(signer.public_key()?.into_owned()))
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use ring::digest;
+use aws_lc_rs::digest;
 use x509_parser::asn1_rs::{Any, Class, FromDer as _, GeneralizedTime, Tag};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::time::ASN1Time;

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use ring::hmac;
-use ring::rand::SystemRandom;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
 
 use crate::config;
 

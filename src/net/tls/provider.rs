@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::ProducesTickets;
 
 /// Ciphers, key exchanges and signatures, best first.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// What seals and opens session tickets, with keys that nobody else has: new ones every 6 hours, and those of the
@@ -16,5 +16,5 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// The system gives no random bytes.
 pub fn ticketer() -> Result<Arc<dyn ProducesTickets>, rustls::Error> {
-    ring::Ticketer::new()
+    aws_lc_rs::Ticketer::new()
 }

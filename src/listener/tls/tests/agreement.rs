@@ -1,5 +1,7 @@
 //! What is agreed on with a client: version, cipher, protocol, and sessions that are resumed.
 
+use std::time::Duration;
+
 use rustls::client::Resumption;
 use rustls::{SupportedProtocolVersion, version};
 
@@ -8,6 +10,8 @@ use super::world::{Authority, Directory, Front, Key, settings};
 use crate::config::TlsVersion;
 use crate::listener::tls::{Acceptor, Failure};
 use crate::net::tls::provider;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 static ONLY_1_2: [&SupportedProtocolVersion; 1] = [&version::TLS12];
 static ONLY_1_3: [&SupportedProtocolVersion; 1] = [&version::TLS13];
@@ -158,6 +162,29 @@ async fn sessions_are_resumed_with_all_that_is_known_of_them() {
             assert!(!front.greet(&forgetful, "a.example").await.resumed, "{what}: not wanted");
         }
     }
+}
+
+#[tokio::test]
+async fn sessions_are_in_tickets_so_that_many_others_do_not_push_one_out() {
+    let authority = Authority::new("friends");
+    let directory = Directory::new();
+    let files = directory.put("a", &authority.sign(&["a.example"], Key::Ecdsa));
+    let front = Front::open(&settings(vec![files])).await;
+    for versions in [&ONLY_1_2, &ONLY_1_3] {
+        let visitor = speaking(&authority, versions);
+        front.greet(&visitor, "a.example").await;
+        let mut others = speaking(&authority, versions);
+        others.config.resumption = Resumption::disabled();
+        // More than rustls would keep in memory.
+        for _ in 0..300 {
+            front.greet(&others, "a.example").await;
+        }
+        let what = versions[0].version;
+        assert!(front.greet(&visitor, "a.example").await.resumed, "{what:?}: it has its ticket");
+    }
+    let lifetime =
+        Duration::from_secs(front.acceptor.rules.load().config.ticketer.lifetime().into());
+    assert_eq!(lifetime, 2 * 6 * HOUR, "the keys of 6 hours open for 6 more");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ring::digest;
+use aws_lc_rs::digest;
 use rustls::SignatureScheme;
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;

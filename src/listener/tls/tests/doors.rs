@@ -140,6 +140,11 @@ async fn http_is_answered_that_https_is_spoken_here() {
         let ask = async {
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("an answer and an end");
+            // A client that is still sending has not read the answer yet: it must not be interrupted.
+            for _ in 0..10 {
+                client.write_all(b"more").await.expect("it is listened to");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             drop(client);
             answer
         };
