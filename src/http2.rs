@@ -26,9 +26,9 @@ mod frame;
 /// The client's first bytes, `PRI * HTTP/2.0` and so on (RFC 9113 §3.4). The engine checks them.
 const PREFACE: u32 = 24;
 
-/// CONTINUATION frames in one header block. A block of [`MAX_BLOCK`] bytes fits into a HEADERS frame and seven of
-/// them, if each is as long as it may be; clients fill their frames.
-const MAX_CONTINUATIONS: u32 = 16;
+/// CONTINUATION frames in one header block: as many as the engine takes, so that it is seen here when there are more.
+/// The headers that it takes, 64 KiB, fit into a HEADERS frame and three of them, and clients fill their frames.
+const MAX_CONTINUATIONS: u32 = 5;
 
 /// Bytes of one header block, still compressed. The engine's bound for the headers that come out of it is half of
 /// that.

@@ -105,16 +105,23 @@ fn is_hop_by_hop(name: &[u8]) -> bool {
     known.iter().any(|known| same(name, known))
 }
 
+/// Whether an app may take one for the other: equal when `_` counts as `-`.
+pub fn are_alike(one: &HeaderName, other: &HeaderName) -> bool {
+    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| folded(*a) == folded(*b))
+}
+
 /// Equal when `_` counts as `-` and upper case as lower.
 fn same(name: &[u8], known: &str) -> bool {
     name.len() == known.len() && begins(name, known)
 }
 
 fn begins(name: &[u8], known: &str) -> bool {
-    let folded = |byte: &u8| {
-        if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
-    };
-    name.len() >= known.len() && name.iter().zip(known.bytes()).all(|(a, b)| folded(a) == b)
+    name.len() >= known.len() && name.iter().zip(known.bytes()).all(|(a, b)| folded(*a) == b)
+}
+
+const fn folded(byte: u8) -> u8 {
+    if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() }
 }
 
 /// The headers that a message declares hop-by-hop in `Connection` (RFC 9110 §7.6.1).

@@ -192,8 +192,8 @@ pub struct Limits {
     pub uri: usize,
     /// Number of header lines.
     pub headers: usize,
-    /// Bytes a second that a request body comes in with, at least, on average over the time that is spent waiting
-    /// for the client; judged after 10 s of it. Not 0; `None` is `off`.
+    /// Bytes a second that a request body comes in with, at least, over the time that is spent waiting for the
+    /// client. Not 0; `None` is `off`.
     pub min_request_rate: Option<u64>,
     /// The same for a response that a client takes.
     pub min_response_rate: Option<u64>,

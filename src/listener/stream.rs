@@ -189,6 +189,10 @@ impl ClientStream {
     pub fn expect_head(&mut self) {
         let inner = self.inner.get_mut();
         inner.output.shrink();
+        if inner.input.is_empty() {
+            // It may have room for a piece of a body.
+            inner.input = BytesMut::new();
+        }
         inner.phase = Phase::Head(HeadReader::default());
     }
 

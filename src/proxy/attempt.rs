@@ -188,8 +188,10 @@ impl Errand<'_> {
         match relay.run(connection).await {
             Ok(End::Complete(connection)) => {
                 let status = exchange.sent_status.unwrap_or_default();
-                if let Some(connection) = connection {
-                    self.keep(connection, &slot, self.check_after(status));
+                match connection {
+                    Some(connection) if forward.request.has_unusual_body() => connection.close(),
+                    Some(connection) => self.keep(connection, &slot, self.check_after(status)),
+                    None => {}
                 }
                 exchange.completed(status);
                 Ok(Forwarded::Done(client))

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v1::server::HttpSession;
 use pingora::server::ShutdownWatch;
 
 use crate::listener::{Arrival, ClientStream};
 
-use super::downstream::{Downstream, client_stream};
+use super::downstream::{Downstream, stream_of};
 
 /// What the requests of a connection are served by.
 #[async_trait]
@@ -73,22 +72,31 @@ async fn service_of<S: Serve>(
     stream: Box<ClientStream>,
     shutdown: &ShutdownWatch,
 ) -> Option<Box<ClientStream>> {
-    let mut session = Box::new(HttpSession::new(stream));
-    // The stream keeps the deadlines of a head; the engine's are per read and would not.
-    session.set_read_timeout(None);
-    session.set_server_keepalive(Some(0));
-    // Whether the body was read is known here and not to the engine.
-    session.set_close_on_response_before_downstream_finish(false);
-    match session.read_request().await {
-        Ok(Some(_)) => {
-            let client = Downstream::new(ServerSession::H1(*session), shutdown.clone());
-            return service.serve(client).await;
-        }
-        Ok(None) => {}
-        Err(error) => log::debug!("The engine refused a request that the gate let pass: {error}"),
+    let mut session = Box::new(ServerSession::new_http1(stream));
+    if read_head(&mut session).await {
+        return service.serve(Downstream::new(session, shutdown.clone())).await;
     }
-    service.refuse(client_stream(session.into_inner())?).await;
+    service.refuse(stream_of(session)?).await;
     None
+}
+
+/// Whether the engine takes the head, too.
+async fn read_head(session: &mut ServerSession) -> bool {
+    let ServerSession::H1(http1) = session else {
+        return false;
+    };
+    // The stream keeps the deadlines of a head; the engine's are per read and would not.
+    http1.set_read_timeout(None);
+    http1.set_server_keepalive(Some(0));
+    // Whether the body was read is known here and not to the engine.
+    http1.set_close_on_response_before_downstream_finish(false);
+    match http1.read_request().await {
+        Ok(read) => read.is_some(),
+        Err(error) => {
+            log::debug!("The engine refused a request that the gate let pass: {error}");
+            false
+        }
+    }
 }
 
 /// A connection on which HTTP/2 is spoken, as the engine's application.
@@ -118,7 +126,7 @@ impl<S: Serve> HttpServerApp for Http2<S> {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         // The engine goes on with the connection by itself.
-        let _ = self.service.serve(Downstream::new(session, shutdown.clone())).await;
+        let _ = self.service.serve(Downstream::new(Box::new(session), shutdown.clone())).await;
         None
     }
 

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Version};
 use pingora::http::ResponseHeader;
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v1::server::HttpSession;
 use pingora::server::ShutdownWatch;
@@ -56,10 +55,10 @@ enum Incoming {
 
 impl Downstream {
     /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
-    pub fn new(session: ServerSession, shutdown: ShutdownWatch) -> Self {
+    pub fn new(session: Box<ServerSession>, shutdown: ShutdownWatch) -> Self {
         let taken = session.as_http1().and_then(client_stream_of).map(ClientStream::taken);
         let mut client = Self {
-            session: Box::new(session),
+            session,
             incoming: Incoming::Over,
             sent: 0,
             writing: Writing::new(DEFAULT_PATIENCE, taken.unwrap_or_default()),
@@ -264,11 +263,8 @@ impl Downstream {
 
     /// The connection, ready for its next request; `None` when it is closed or was HTTP/2.
     pub async fn into_next(self) -> Option<Box<ClientStream>> {
-        let ServerSession::H1(session) = *self.session else {
-            return None;
-        };
-        let keep = session.will_keepalive();
-        let mut stream = client_stream(session.into_inner())?;
+        let keep = self.session.as_http1()?.will_keepalive();
+        let mut stream = stream_of(self.session)?;
         if keep {
             stream.expect_head();
             return Some(stream);
@@ -279,10 +275,7 @@ impl Downstream {
 
     /// The bare connection, for a tunnel; `None` for HTTP/2.
     pub fn into_stream(self) -> Option<ClientStream> {
-        match *self.session {
-            ServerSession::H1(session) => client_stream(session.into_inner()).map(|stream| *stream),
-            _ => None,
-        }
+        stream_of(self.session).map(|stream| *stream)
     }
 
     fn hold(&self) {
@@ -310,7 +303,10 @@ fn take_length(left: &mut u64, input: &mut BytesMut) -> Decoded {
     Decoded::Data(input.split_to(take).freeze())
 }
 
-/// The engine's stream as ours, which it is: the listener made it.
-pub fn client_stream(stream: Stream) -> Option<Box<ClientStream>> {
-    stream.into_any().downcast().ok()
+/// The stream of an HTTP/1.1 session as ours, which it is: the listener made it.
+pub fn stream_of(session: Box<ServerSession>) -> Option<Box<ClientStream>> {
+    match *session {
+        ServerSession::H1(session) => session.into_inner().into_any().downcast().ok(),
+        _ => None,
+    }
 }

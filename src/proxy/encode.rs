@@ -36,8 +36,7 @@ pub enum Persistence {
 /// its route says, then what the edge says of the client.
 ///
 /// # Errors
-/// [`BadRequest::Header`] when `Connection` takes away what is not the connection's, or when the client has put a control
-/// character where the route makes a header of it.
+/// [`BadRequest::Header`] when `Connection` takes away what is not the connection's.
 pub fn request_head(
     request: &Request,
     headers: &HeaderMap,
@@ -68,8 +67,7 @@ pub fn request_head(
     if !changes.drops(&COOKIE) {
         put_cookies(&mut head, headers, request.version);
     }
-    for added in changes.added() {
-        let (name, value) = added.map_err(|_| Cause::BadRequest(BadRequest::Header))?;
+    for (name, value) in changes.added() {
         put(&mut head, name.as_str(), value.as_bytes());
     }
     for (name, value) in identity.headers() {

@@ -1,4 +1,4 @@
-//! How slow a client may be on the whole: the average of what it sends or takes while it is waited for.
+//! How slow a client may be on the whole: what it sends or takes earns it time to be waited for.
 //!
 //! A deadline between two reads lets a client live on a byte now and then, and hold its place with a worker for as long
 //! as it likes. Only the time that was spent waiting for the client counts, so that a slow worker is not held against it.
@@ -6,34 +6,40 @@
 
 use std::time::Duration;
 
-/// Nothing is judged before so much time was spent waiting: a client may have a slow start.
+/// What it may be waited for before it has earned anything: a client may have a slow start.
 const GRACE: Duration = Duration::from_secs(10);
+/// What it can save up: much at once is no leave to do nothing for hours.
+const MOST: Duration = Duration::from_secs(60);
 
 /// The pace of one direction of one exchange.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// Bytes per second at least; `None`: as slow as it likes.
     rate: Option<u64>,
-    waited: Duration,
+    left: Duration,
 }
 
 impl Pace {
-    /// At least `rate` bytes per second.
+    /// At least `rate` bytes per second, from now on.
     pub fn new(rate: Option<u64>) -> Self {
-        Self { rate, waited: Duration::ZERO }
+        Self { rate, left: GRACE }
+    }
+
+    /// So many bytes were sent, or taken.
+    pub fn earn(&mut self, bytes: u64) {
+        let earned = self.rate.and_then(|rate| bytes.saturating_mul(1000).checked_div(rate));
+        let earned = Duration::from_millis(earned.unwrap_or_default());
+        self.left = self.left.saturating_add(earned).min(MOST);
     }
 
     /// The client was waited for so long.
-    pub fn add(&mut self, waited: Duration) {
-        self.waited = self.waited.saturating_add(waited);
+    pub fn spend(&mut self, waited: Duration) {
+        self.left = self.left.saturating_sub(waited);
     }
 
-    /// How much longer it may be waited for when `bytes` have moved in all and no more do; `None`: for ever.
-    pub fn left(&self, bytes: u64) -> Option<Duration> {
-        let rate = self.rate?;
-        let milliseconds = bytes.saturating_mul(1000).checked_div(rate)?;
-        let earned = Duration::from_millis(milliseconds);
-        Some(earned.max(GRACE).saturating_sub(self.waited))
+    /// How much longer it may be waited for if nothing comes; `None`: for ever.
+    pub fn left(&self) -> Option<Duration> {
+        self.rate.map(|_| self.left)
     }
 }
 
@@ -41,32 +47,44 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// A client that is waited for `seconds` seconds, and moves so many bytes in each: how long it lasts.
+    fn lasts(rate: Option<u64>, first: u64, each: u64, seconds: u64) -> u64 {
+        let mut pace = Pace::new(rate);
+        pace.earn(first);
+        for second in 1..seconds {
+            pace.spend(Duration::from_secs(1));
+            if pace.left() == Some(Duration::ZERO) {
+                return second;
+            }
+            pace.earn(each);
+        }
+        seconds
+    }
+
     #[test]
-    fn a_client_may_wait_for_what_its_bytes_have_earned() {
-        let second = Duration::from_secs(1);
+    fn a_client_is_waited_for_as_long_as_its_bytes_allow() {
         let cases = [
-            // rate, waited, bytes, left
-            (Some(100), 0, 0, Some(10), "the grace"),
-            (Some(100), 9, 0, Some(1), "its end is near"),
-            (Some(100), 10, 0, Some(0), "nothing in ten seconds"),
-            (Some(100), 10, 999, Some(0), "a byte too few"),
-            (Some(100), 10, 1_100, Some(1), "the pace, and a second more"),
-            (Some(100), 3_600, 360_000, Some(0), "exactly the pace for an hour"),
-            (Some(100), 20, 1_000_000, Some(9_980), "it was fast, and may rest"),
-            (None, 1_000_000, 0, None, "off"),
+            (Some(100), 0, 0, 10, "nothing: the grace"),
+            (Some(100), 0, 1, 11, "a byte now and then earns next to nothing"),
+            (Some(100), 0, 90, 91, "a little too slow: for a while"),
+            (Some(100), 0, 100, 3_600, "the pace, for ever"),
+            (Some(100), 0, 101, 3_600, "faster"),
+            (Some(100), 1_000, 0, 20, "what it sent before"),
+            (Some(100), 1_000_000_000, 0, 60, "of which no more than a minute counts"),
+            (None, 0, 0, 3_600, "off"),
         ];
-        for (rate, waited, bytes, left, what) in cases {
-            let mut pace = Pace::new(rate);
-            pace.add(second * waited);
-            assert_eq!(pace.left(bytes), left.map(|left| second * left), "{what}");
+        for (rate, first, each, expected, what) in cases {
+            assert_eq!(lasts(rate, first, each, 3_600), expected, "{what}");
         }
     }
 
     #[test]
     fn numbers_do_not_run_over() {
         let mut pace = Pace::new(Some(1));
-        pace.add(Duration::MAX);
-        pace.add(Duration::MAX);
-        assert_eq!(pace.left(u64::MAX), Some(Duration::ZERO), "waited for ever");
+        pace.earn(u64::MAX);
+        pace.earn(u64::MAX);
+        assert_eq!(pace.left(), Some(MOST), "the most");
+        pace.spend(Duration::MAX);
+        assert_eq!(pace.left(), Some(Duration::ZERO), "nothing is left");
     }
 }

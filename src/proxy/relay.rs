@@ -222,6 +222,7 @@ impl Running<'_> {
             upload.end();
             return Ok(());
         };
+        self.pace.earn(piece.len() as u64);
         exchange.request_body += piece.len() as u64;
         upload.push(&piece)
     }
@@ -263,7 +264,7 @@ impl Running<'_> {
         })
         .await;
         if let Some(since) = waits_since {
-            self.pace.add(since.elapsed());
+            self.pace.spend(since.elapsed());
         }
         event
     }
@@ -292,8 +293,7 @@ impl Running<'_> {
 
     /// When the client has sent too little of its body, if it sends no more.
     fn too_slow_at(&self) -> Option<Instant> {
-        let left =
-            self.pace.left(self.relay.exchange.request_body).filter(|_| self.waits_for_body());
+        let left = self.pace.left().filter(|_| self.waits_for_body());
         Instant::now().checked_add(left?)
     }
 

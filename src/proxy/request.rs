@@ -130,6 +130,13 @@ impl Request {
         }
     }
 
+    /// Whether it has a body that its method has no use for (RFC 9110 §9.3.1). A worker that does not read it would take
+    /// it for the next request on its connection, and the next client would get the answer.
+    pub fn has_unusual_body(&self) -> bool {
+        let bodiless = [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS];
+        self.body != Body::None && bodiless.contains(&self.method)
+    }
+
     /// Whether it can be sent again when a worker closed the connection unanswered: sending it twice has the effect of
     /// sending it once (RFC 9110 §9.2.2), and its body is among the `kept` bytes that are kept of one.
     pub fn is_replayable(&self, kept: usize) -> bool {

@@ -1,7 +1,7 @@
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Nominated, NominationError, Sender, keep, keep_response};
+use super::{Nominated, NominationError, Sender, are_alike, keep, keep_response};
 
 const TRUSTED: Sender = Sender::Trusted { certified: false };
 
@@ -87,6 +87,18 @@ fn certificates_are_vouched_for_by_whoever_saw_them() {
             let as_is = spelling.eq_ignore_ascii_case(known);
             assert_eq!(keep(&header, TRUSTED), as_is, "{spelling} from a trusted peer");
         }
+    }
+}
+
+#[test]
+fn names_are_alike_in_every_spelling() {
+    for one in spellings("x-app-user") {
+        for other in spellings("x-app-user") {
+            assert!(are_alike(&name(&one), &name(&other)), "{one} and {other}");
+        }
+    }
+    for other in ["x-app-users", "x-app-use", "x-apps-user", "xxapp-user"] {
+        assert!(!are_alike(&name("x-app-user"), &name(other)), "{other}");
     }
 }
 

@@ -18,9 +18,9 @@ pub enum Variable {
     RequestId,
     Host,
     Method,
-    /// As the client sent it, without the query.
+    /// As it was matched, before any rewrite; without the query.
     Path,
-    /// As the client sent it, without the `?`.
+    /// Without the `?`.
     Query,
     Scheme,
     /// The port that the client connected to.

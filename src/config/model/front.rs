@@ -24,7 +24,7 @@ pub struct Headers {
 /// those of `add` come on top.
 ///
 /// Values may hold variables: `{client_ip}`, `{client_port}`, `{request_id}`, `{host}`, `{method}`,
-/// `{path}` and `{query}` (as the client sent them), `{scheme}`, `{port}` (that the client connected
+/// `{path}` and `{query}` (as the route was found by them), `{scheme}`, `{port}` (that the client connected
 /// to), `{route}` (its name), `{tls_version}`, `{tls_cipher}`, `{tls_server_name}`,
 /// `{client_cert_subject}`, `{client_cert_fingerprint}`. What is not known is empty. `{{` and `}}` are
 /// braces. A header whose value would hold a control character is left out.

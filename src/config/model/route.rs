@@ -219,9 +219,10 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 256))]
     pub headers: u16,
 
-    /// Bytes in each second that a request body has to come in with, on average over the time that
-    /// asgate waits for the client; it is judged once that is 10 s. A slower one is answered with 408.
-    /// This is the defence against clients that keep within `request_body` with a byte now and then.
+    /// Bytes in each second that a request body has to come in with, over the time that asgate waits
+    /// for the client. One that is 10 s behind is answered with 408; being ahead counts for a minute at
+    /// most. This is the defence against clients that keep within `request_body` with a byte now and
+    /// then.
     pub min_request_rate: OrOff<Size>,
 
     /// Bytes in each second that a client has to take of a response, counted likewise. The connection

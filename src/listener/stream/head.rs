@@ -81,7 +81,7 @@ impl HeadReader {
                 return Poll::Ready(accept(head, from.facts).map(Some));
             }
             if from.input.len() > from.facts.max_head {
-                return Poll::Ready(Err(too_large(from.input)));
+                return Poll::Ready(Err(too_large(from.input, from.facts)));
             }
             self.searched = from.input.len();
             match ready!(self.poll_more(from, cx)) {
@@ -155,16 +155,16 @@ fn skip_line_ends(input: &mut BytesMut) {
 
 fn accept(head: &[u8], facts: &Facts) -> Result<(RequestHead, usize), Refusal> {
     if head.len() > facts.max_head {
-        return Err(too_large(head));
+        return Err(too_large(head, facts));
     }
     let checked = request::inspect(head, facts.max_lines).map_err(Refusal::Fault)?;
     Ok((checked, head.len()))
 }
 
-fn too_large(head: &[u8]) -> Refusal {
+fn too_large(head: &[u8], facts: &Facts) -> Refusal {
     match memchr::memchr(b'\n', head) {
-        Some(_) => Refusal::HeadTooLarge,
-        None => Refusal::TargetTooLong,
+        Some(line) if line <= facts.max_head => Refusal::HeadTooLarge,
+        _ => Refusal::TargetTooLong,
     }
 }
 

@@ -32,16 +32,16 @@ pub struct Writing {
     deadline: Deadline,
     /// Counts what the client's socket took, over all requests. HTTP/2 does not tell: there it counts what was to be written.
     taken: Arc<AtomicU64>,
-    /// Of that, before this response.
-    before: u64,
+    /// Of that, what was there when the client was first waited for, and what it has earned time with since. What went
+    /// into the system's buffers before says nothing of the client.
+    earned: Option<u64>,
 }
 
 impl Writing {
     /// Writes that `taken` counts the bytes of.
     pub fn new(patience: Patience, taken: Arc<AtomicU64>) -> Self {
-        let before = taken.load(Ordering::Relaxed);
         let pace = Pace::new(patience.rate);
-        Self { patience, pace, deadline: Deadline::default(), taken, before }
+        Self { patience, pace, deadline: Deadline::default(), taken, earned: None }
     }
 
     /// Sets how long the client may take from now on.
@@ -68,46 +68,48 @@ impl Writing {
         if let Poll::Ready(written) = poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
             return written.map_err(|_| Cause::ClientClosed);
         }
-        let mut last = (Instant::now(), self.bytes());
+        let mut last = Instant::now();
+        self.earned.get_or_insert(self.taken.load(Ordering::Relaxed));
         loop {
             let since = Instant::now();
-            self.deadline.arm_at(self.end(since, last.0));
+            self.deadline.arm_at(self.end(since, last));
             let written = tokio::select! {
                 biased;
                 written = &mut write => Some(written),
                 () = self.deadline.passed() => None,
             };
-            self.pace.add(since.elapsed());
+            self.pace.spend(since.elapsed());
+            if self.earn() {
+                last = Instant::now();
+            }
             if let Some(written) = written {
                 return written.map_err(|_| Cause::ClientClosed);
             }
-            let bytes = self.bytes();
-            if bytes > last.1 {
-                last = (Instant::now(), bytes);
-            }
-            self.judge(last.0)?;
+            self.judge(last)?;
         }
     }
 
-    /// When it is to be looked whether the client is too slow.
+    /// Counts what the client has taken since it was looked last; whether there was anything.
+    fn earn(&mut self) -> bool {
+        let taken = self.taken.load(Ordering::Relaxed);
+        let before = self.earned.replace(taken).unwrap_or(taken);
+        self.pace.earn(taken.saturating_sub(before));
+        taken > before
+    }
+
+    /// When it is to be looked whether the client is too slow; `last`: when it was last seen to have taken something.
     fn end(&self, now: Instant, last: Instant) -> Option<Instant> {
         let still = self.patience.each.and_then(|each| last.checked_add(each));
-        let slow = self.pace.left(self.bytes()).and_then(|left| now.checked_add(left));
+        let slow = self.pace.left().and_then(|left| now.checked_add(left));
         still.into_iter().chain(slow).chain(self.patience.total).min()
     }
 
-    /// `last`: when the client was last seen to have taken something.
     fn judge(&self, last: Instant) -> Result<(), Cause> {
         if self.patience.total.is_some_and(|total| total <= Instant::now()) {
             return Err(Cause::TotalTimeout);
         }
         let is_still = self.patience.each.is_some_and(|each| last.elapsed() >= each);
-        let is_slow = self.pace.left(self.bytes()).is_some_and(|left| left.is_zero());
+        let is_slow = self.pace.left().is_some_and(|left| left.is_zero());
         if is_still || is_slow { Err(Cause::ClientWriteTimeout) } else { Ok(()) }
-    }
-
-    /// Taken of this response.
-    fn bytes(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed).saturating_sub(self.before)
     }
 }

@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURI
 use pingora::http::ResponseHeader;
 
 use crate::access;
-use crate::client::Scheme;
+use crate::client::{Scheme, strip};
 use crate::config::{HeaderChanges, Template, Variable};
 
 use super::Exchange;
@@ -26,25 +26,21 @@ impl<'a> Changes<'a> {
         Self { rules, exchange }
     }
 
-    /// Whether what the client sent under `name` is not passed on.
+    /// Whether what the client sent under `name` is not passed on. What an app may take for the same name is the same
+    /// here: a client must not get past a rule by writing `_` for `-`.
     pub fn drops(&self, name: &HeaderName) -> bool {
-        !self.rules.is_empty()
-            && (self.rules.remove.contains(name)
-                || self.rules.set.iter().any(|(set, _)| set == name))
+        let HeaderChanges { set, remove, .. } = self.rules;
+        let mut names = remove.iter().chain(set.iter().map(|(name, _)| name));
+        names.any(|ruled| strip::are_alike(ruled, name))
     }
 
-    /// What is put there instead, and beside. An element is an error when a control character came in with a variable.
-    pub fn added(&self) -> impl Iterator<Item = Result<(&'a HeaderName, HeaderValue), Unsendable>> {
+    /// What is put there instead, and beside. A value that cannot be sent is left out.
+    pub fn added(&self) -> impl Iterator<Item = (&'a HeaderName, HeaderValue)> {
         let (rules, exchange) = (self.rules, self.exchange);
-        rules.set.iter().chain(&rules.add).map(|(name, template)| {
-            exchange.expand(template).map(|value| (name, value)).ok_or(Unsendable)
-        })
+        let all = rules.set.iter().chain(&rules.add);
+        all.filter_map(|(name, template)| Some((name, exchange.expand(template)?)))
     }
 }
-
-/// A value that would not be one header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unsendable;
 
 impl Exchange {
     /// Makes the head of a response, the app's or asgate's own, into what its route and its listener say.
@@ -85,7 +81,7 @@ impl Exchange {
         for (name, template) in &rules.set {
             match self.expand(template) {
                 Some(value) => head.insert_header(name.clone(), value)?,
-                // What a client put into a variable cannot be sent: the header goes without a word of it.
+                // A client has put a control character where a variable is: it would write headers of its own.
                 None => {
                     head.remove_header(name);
                 }
