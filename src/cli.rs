@@ -8,7 +8,7 @@ mod target;
 
 use std::io::Write as _;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -158,6 +158,15 @@ impl Serve {
 }
 
 fn load(file: File) -> Result<Loaded, u8> {
+    read(file, config::load)
+}
+
+/// The address of the admin API alone: the instance runs, whatever has become of its file and its certificates.
+fn admin_address(file: File) -> Result<Option<Address>, u8> {
+    read(file, config::admin_address)
+}
+
+fn read<T>(file: File, read: impl FnOnce(&Path) -> Result<T, LoadError>) -> Result<T, u8> {
     let found = || DEFAULT_FILES.iter().map(PathBuf::from).find(|path| path.exists());
     let Some(path) = file.config.or_else(found) else {
         let tried = DEFAULT_FILES.join(" nor ");
@@ -166,7 +175,7 @@ fn load(file: File) -> Result<Loaded, u8> {
             UNREADABLE,
         ));
     };
-    config::load(&path).map_err(|error| match error {
+    read(&path).map_err(|error| match error {
         LoadError::Unreadable { .. } => complain(&error.to_string(), UNREADABLE),
         LoadError::Invalid(problems) => complain(&problems.to_string(), PROBLEMS),
     })

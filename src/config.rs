@@ -27,7 +27,7 @@ pub mod uvicorn;
 mod yaml;
 
 pub use checked::*;
-pub use load::{LoadError, Loaded, load, parse};
+pub use load::{LoadError, Loaded, admin_address, load, parse};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::reference;
 pub use schema::schema;

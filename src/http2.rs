@@ -41,6 +41,8 @@ pub struct Gate {
     skip: u32,
     start: Start,
     block: Option<Block>,
+    /// Header blocks that have begun.
+    blocks: u64,
     budgets: Budgets,
 }
 
@@ -56,7 +58,13 @@ struct Block {
 impl Gate {
     /// For a connection whose first bytes, the preface, are still to be fed.
     pub fn new(now: Instant) -> Self {
-        Self { skip: PREFACE, start: Start::default(), block: None, budgets: Budgets::new(now) }
+        Self {
+            skip: PREFACE,
+            start: Start::default(),
+            block: None,
+            blocks: 0,
+            budgets: Budgets::new(now),
+        }
     }
 
     /// Takes the next bytes that the client sent, in pieces of any size. `now` matters to the frames that are
@@ -82,9 +90,11 @@ impl Gate {
         self.budgets.sent(bytes);
     }
 
-    /// Whether a header block has begun and its last byte is still to come: the time that a deadline for it runs.
-    pub fn is_in_header_block(&self) -> bool {
-        self.block.is_some_and(|block| !block.ends || self.skip > 0)
+    /// The number of the header block that has begun and whose last byte is still to come, if there is one: while it is
+    /// the same, a deadline for it runs.
+    pub fn open_block(&self) -> Option<u64> {
+        let block = self.block.as_ref()?;
+        (!block.ends || self.skip > 0).then_some(self.blocks)
     }
 
     /// Whether the bytes so far end with a whole frame. Not before the preface is there.
@@ -102,7 +112,10 @@ impl Gate {
     /// A frame that must not stand inside of a block ends it here; the engine ends the connection for it.
     fn follow_block(&mut self, frame: &Frame) -> Result<(), Abuse> {
         let before = match (frame.kind, self.block) {
-            (Kind::Headers | Kind::PushPromise, _) => (0, 0),
+            (Kind::Headers | Kind::PushPromise, _) => {
+                self.blocks += 1;
+                (0, 0)
+            }
             (Kind::Continuation, Some(block)) if !block.ends => {
                 (block.bytes, block.continuations + 1)
             }

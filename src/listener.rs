@@ -5,6 +5,7 @@
 //! nothing.
 
 mod places;
+mod seldom;
 mod stream;
 pub mod tls;
 mod welcome;
@@ -24,8 +25,9 @@ use crate::net;
 use crate::telemetry::{ConnectionRefusal, ListenerMetrics};
 use http::HeaderValue;
 use places::Places;
+use seldom::Seldom;
 pub use stream::{Arrival, ClientStream, Connection, Head, Refusal};
-use welcome::Door;
+use welcome::{Door, Warnings};
 
 /// Pause after an accept that failed for want of file descriptors or memory, so that the wait for them costs nothing.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +48,8 @@ pub struct Facts {
     /// For responses over TLS.
     pub hsts: Option<HeaderValue>,
     pub metrics: Arc<ListenerMetrics>,
+    /// HTTP/2 connections that were closed for a flood.
+    pub floods: Seldom,
 }
 
 impl fmt::Debug for Facts {
@@ -79,6 +83,7 @@ pub struct Listener {
     address: config::Address,
     door: Arc<Door>,
     places: Places,
+    full: Seldom,
 }
 
 impl Listener {
@@ -120,6 +125,7 @@ impl Listener {
             redirect_to_https: config.redirect_to_https,
             hsts: tls.and_then(|tls| tls.hsts.clone()),
             metrics,
+            floods: Seldom::default(),
         };
         let acceptor = tls.map(|tls| tls::Acceptor::new(tls, config.http2)).transpose()?;
         let proxies = config.proxy_protocol.then(|| bounds.trusted.clone());
@@ -134,8 +140,14 @@ impl Listener {
         if acceptor.is_some() {
             facts.metrics.expect_tls();
         }
-        let door = Door { facts: Arc::new(facts), port, proxies, tls: acceptor.map(Arc::new) };
-        Ok(Self { socket, address, door: Arc::new(door), places })
+        let door = Door {
+            facts: Arc::new(facts),
+            port,
+            proxies,
+            tls: acceptor.map(Arc::new),
+            warnings: Warnings::default(),
+        };
+        Ok(Self { socket, address, door: Arc::new(door), places, full: Seldom::default() })
     }
 
     /// Where it listens, with the real port where port 0 was configured.
@@ -199,32 +211,20 @@ impl Listener {
         let metrics = self.metrics();
         let mut place = match self.places.take() {
             Ok(place) => place,
-            Err(full) => {
+            Err(places::Full) => {
                 metrics.refused(ConnectionRefusal::MaxConnections);
-                // Once each time it gets full, not for each client.
-                if full.first {
+                self.full.say(|others| {
                     let name = &self.door.facts.name;
-                    log::warn!("Connections are refused, max_connections reached: listener={name}");
-                }
+                    log::warn!("Connection refused, max_connections reached: listener={name} others={others}");
+                });
                 return;
             }
         };
         let counted = metrics.connection();
-        if self.door.is_open() {
-            let Some(stream) = self.door.admit(socket, peer, &mut place) else {
-                return;
-            };
-            let served = serve(stream);
-            connections.spawn(async move {
-                served.await;
-                drop((place, counted));
-            });
-            return;
-        }
         let (door, serve) = (Arc::clone(&self.door), Arc::clone(serve));
         let mut shutdown = shutdown.clone();
         connections.spawn(async move {
-            // On the heap, so that it is gone when the connection is served.
+            // On the heap, so that nothing of it is kept while the connection is served.
             let welcome = Box::pin(door.welcome(socket, peer, &mut place));
             let stream = tokio::select! {
                 stream = welcome => stream,

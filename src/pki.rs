@@ -34,8 +34,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 pub use error::{Error, Kind, Part};
 use file::{File, SMALL};
 use key::PublicKey;
-pub use trust::{authorities, client, revocations};
-pub use warning::{Concern, Warning};
+pub use trust::{Trust, authorities, client, revocations};
+pub use warning::{Concern, SOON, Warning};
 
 /// A chain, leaf first, and the key of the leaf.
 type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -132,6 +132,9 @@ impl App {
         let admitted = match &request {
             Ok(request) => {
                 exchange.note_request(request);
+                if request.closes {
+                    client.close_after();
+                }
                 admission::admit(request, client.headers(), &identity, exchange)
             }
             Err(cause) => {

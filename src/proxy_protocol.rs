@@ -26,10 +26,21 @@ pub enum Progress {
     Done(Header),
 }
 
-/// What a header says. All empty where the peer speaks for itself (LOCAL) or for somebody whose address is none of
-/// TCP (UNKNOWN, `AF_UNSPEC`, `AF_UNIX`): then the connection's own addresses count.
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Speaker {
+    /// The proxy's own (LOCAL), a health check perhaps: its own addresses count.
+    Proxy,
+    /// A client's, also when its address is none of TCP (UNKNOWN, `AF_UNSPEC`, `AF_UNIX`).
+    #[default]
+    Client,
+}
+
+/// What a header says. No addresses are in it when the peer speaks for itself, or for somebody whose address is none of
+/// TCP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Header {
+    pub speaker: Speaker,
     /// The client.
     pub source: Option<SocketAddr>,
     /// What the client connected to.
@@ -49,7 +60,7 @@ pub struct ProxiedTls {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The first bytes are of neither version (§2.2).
-    #[error("no PROXY protocol header")]
+    #[error("its first bytes are none")]
     Signature,
     /// A text header that is not `PROXY TCP4|TCP6 source destination port port`, or too long (§2.1).
     #[error("malformed line")]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::config::Address;
 
-use super::{File, complain, load};
+use super::{File, admin_address, complain};
 
 /// How to find the admin API.
 #[derive(Debug, Args)]
@@ -24,8 +24,7 @@ impl Target {
         if let Some(address) = self.admin {
             return Ok(address);
         }
-        let loaded = load(self.file).map_err(|_| ExitCode::from(failed))?;
-        match loaded.config.admin {
+        match admin_address(self.file).map_err(|_| ExitCode::from(failed))? {
             Some(Address::Tcp(address)) if address.port() == 0 => {
                 let what = "admin.address has port 0, for which the system chose another: give it \
                             with --admin";

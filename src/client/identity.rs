@@ -240,9 +240,10 @@ impl Identity {
 
     /// For [`super::strip::keep`].
     pub fn sender(&self) -> Sender {
-        match self.from_trusted {
-            true => Sender::Trusted { certified: self.certificate.is_some() },
-            false => Sender::Anybody,
+        if self.from_trusted {
+            Sender::Trusted { certified: self.certificate.is_some() }
+        } else {
+            Sender::Anybody
         }
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::checked::{AccessLog, Config, Logging};
+use super::checked::{AccessLog, Address, Config, Logging};
 use super::model;
 use super::place::Place;
 use super::problem::{Problem, Severity};
@@ -64,6 +64,18 @@ pub fn check(
     let mut check = Check { base, shaped, problems: Vec::new() };
     let config = check.file(file, root);
     (config, check.problems)
+}
+
+/// Check the `admin` section alone; no address where there is none.
+pub fn check_admin(
+    file: &model::File,
+    root: &Place<'_>,
+    base: &Path,
+) -> (Option<Address>, Vec<Problem>) {
+    let mut check = Check { base, shaped: None, problems: Vec::new() };
+    let place = root.key("admin");
+    let address = file.admin.as_ref().and_then(|admin| check.admin(admin, &place));
+    (address.map(|(address, _)| address), check.problems)
 }
 
 impl Check<'_> {

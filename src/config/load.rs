@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::check::check;
-use super::checked::Config;
+use super::check::{check, check_admin};
+use super::checked::{Address, Config};
 use super::place::Place;
 use super::problem::{Position, Problem, Problems, Severity};
 use super::schema::schema;
@@ -15,6 +15,9 @@ use super::{model, yaml::end_of};
 
 /// More than any configuration needs; a wrong file name must not fill the memory.
 const LARGEST_FILE: u64 = 16 << 20;
+
+/// The section that says where the admin API is.
+const ADMIN: &str = "admin";
 
 /// A configuration, and what is to be said about its file all the same.
 #[derive(Debug, Clone)]
@@ -41,6 +44,35 @@ pub enum LoadError {
 /// [`LoadError::Unreadable`] when there is no such file or it cannot be read,
 /// [`LoadError::Invalid`] with everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+    let bytes = read(path)?;
+    Ok(parse(text(&bytes, path)?, path, &environment)?)
+}
+
+/// Where the instance that was started with the file at `path` has its admin API; `None` when it has none. What else
+/// has become of the file since, and of the files that it names, does not matter.
+///
+/// # Errors
+/// [`LoadError::Unreadable`] as for [`load`], [`LoadError::Invalid`] when the file is no YAML or its `admin` section is
+/// wrong.
+pub fn admin_address(path: &Path) -> Result<Option<Address>, LoadError> {
+    let bytes = read(path)?;
+    let (tree, mut problems) = yaml::read(text(&bytes, path)?, &environment);
+    let Some(tree) = tree else {
+        return Err(Problems::new(path, problems).into());
+    };
+    let shaped = shape(&tree, &schema(), &mut problems);
+    let file: model::File = serde_json::from_value(shaped.value.clone()).unwrap_or_default();
+    let (address, found) = check_admin(&file, &Place::root(&tree), &directory_of(path));
+    problems.retain(|problem| problem.path == ADMIN || problem.path.starts_with("admin."));
+    problems.extend(found);
+    if problems.is_empty() { Ok(address) } else { Err(Problems::new(path, problems).into()) }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |source| LoadError::Unreadable { file: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
@@ -49,8 +81,11 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         let error = io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16 MiB");
         return Err(unreadable(error));
     }
-    let text = utf8(&bytes).map_err(|problem| Problems::new(path, vec![problem]))?;
-    Ok(parse(text, path, &|name| std::env::var(name).ok())?)
+    Ok(bytes)
+}
+
+fn text<'a>(bytes: &'a [u8], path: &Path) -> Result<&'a str, Problems> {
+    utf8(bytes).map_err(|problem| Problems::new(path, vec![problem]))
 }
 
 /// Check `text`, which is what `file` holds. `env` answers for `${NAME}`.

@@ -48,6 +48,9 @@ pub struct File {
     /// Anyone in such a network can claim to be any client. List the proxies in front of asgate and
     /// nothing else; with `0.0.0.0/0` every client chooses its own address. Peers on a Unix socket
     /// are never trusted.
+    ///
+    /// Such a proxy may also tell of its clients' certificates (`X-Client-Cert-*`, `Client-Cert`,
+    /// `X-SSL-Client-*`, `X-Real-IP`): it must take these headers away from what its clients send.
     pub trusted_proxies: Vec<String>,
 
     /// Pools of workers, by name. A name is made of letters, digits, `-` and `_`, 64 at most; it

@@ -119,7 +119,7 @@ fn requests_and_bodies_have_no_bound() {
             assert_eq!(gate.feed(&bytes, now), Ok(()), "number {count} of {} bytes", bytes.len());
         }
         assert!(gate.is_between_frames(), "whole frames only");
-        assert!(!gate.is_in_header_block(), "whole blocks only");
+        assert!(gate.open_block().is_none(), "whole blocks only");
     }
 }
 
@@ -159,11 +159,11 @@ fn blocks_are_counted_one_by_one() {
     // What does not belong there is the engine's to answer, and no block of its own.
     for count in 0..1000 {
         assert_eq!(gate.feed(&frame(CONTINUATION, 0, &[0x82]), now), Ok(()), "stray frame {count}");
-        assert!(!gate.is_in_header_block(), "after stray frame {count}");
+        assert!(gate.open_block().is_none(), "after stray frame {count}");
     }
     gate.feed(&frame(HEADERS, 0, &[0x82]), now).expect("the start of a block");
     gate.feed(&frame(DATA, 0, &[1]), now).expect("a frame that must not be there");
-    assert!(!gate.is_in_header_block(), "the engine ends the connection");
+    assert!(gate.open_block().is_none(), "the engine ends the connection");
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn tells_where_in_the_conversation_it_is() {
     ];
     for (bytes, in_block, between, after) in steps {
         gate.feed(bytes, now).expect("a conversation");
-        assert_eq!(gate.is_in_header_block(), in_block, "in a block after {after}");
+        assert_eq!(gate.open_block().is_some(), in_block, "in a block after {after}");
         assert_eq!(gate.is_between_frames(), between, "between frames after {after}");
     }
 }

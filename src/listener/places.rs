@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,8 +13,6 @@ use crate::client::{self, TrustedProxies};
 #[derive(Debug)]
 pub struct Places {
     all: Arc<Semaphore>,
-    /// The last connection was refused for want of a place.
-    full: AtomicBool,
     each: Option<Arc<Each>>,
 }
 
@@ -26,14 +23,7 @@ struct Each {
     /// They stand for many clients.
     exempt: TrustedProxies,
     /// Only those that have a connection.
-    taken: Mutex<HashMap<IpAddr, Taken>>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    count: usize,
-    /// Whether it was said that it has too many.
-    told: bool,
+    taken: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// One connection's place, free again when dropped.
@@ -44,11 +34,9 @@ pub struct Place {
     _of_all: OwnedSemaphorePermit,
 }
 
-/// There is no place; `first`: for the first time since there was one.
+/// There is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
-    pub first: bool,
-}
+pub struct Full;
 
 impl Places {
     /// `all` places, of which one address may take `each`, unless it is `exempt`.
@@ -56,7 +44,7 @@ impl Places {
         let each = each
             .map(|limit| Arc::new(Each { limit, exempt: exempt.clone(), taken: Mutex::default() }));
         let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Self { all, full: AtomicBool::new(false), each }
+        Self { all, each }
     }
 
     /// A place for a connection whose client may not be known yet.
@@ -64,12 +52,7 @@ impl Places {
     /// # Errors
     /// [`Full`]: all are taken.
     pub fn take(&self) -> Result<Place, Full> {
-        let permit = Arc::clone(&self.all).try_acquire_owned();
-        let permit =
-            permit.map_err(|_| Full { first: !self.full.swap(true, Ordering::Relaxed) })?;
-        if self.full.load(Ordering::Relaxed) {
-            self.full.store(false, Ordering::Relaxed);
-        }
+        let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full)?;
         Ok(Place { each: self.each.clone(), address: None, _of_all: permit })
     }
 }
@@ -89,10 +72,10 @@ impl Place {
         let address = client::network_of(client);
         let mut taken = each.taken.lock();
         let of_client = taken.entry(address).or_default();
-        if of_client.count >= each.limit {
-            return Err(Full { first: !std::mem::replace(&mut of_client.told, true) });
+        if *of_client >= each.limit {
+            return Err(Full);
         }
-        of_client.count += 1;
+        *of_client += 1;
         self.address = Some(address);
         Ok(())
     }
@@ -105,8 +88,8 @@ impl Drop for Place {
         };
         let mut taken = each.taken.lock();
         if let Some(of_client) = taken.get_mut(&address) {
-            of_client.count -= 1;
-            if of_client.count == 0 {
+            *of_client -= 1;
+            if *of_client == 0 {
                 taken.remove(&address);
             }
         }
@@ -129,12 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn one_more_than_all_is_refused_and_told_once() {
+    fn one_more_than_all_is_refused() {
         let places = places(2, None);
         let held = [places.take(), places.take()];
         assert!(held.iter().all(Result::is_ok), "two of two");
-        assert_eq!(places.take().err(), Some(Full { first: true }), "one more");
-        assert_eq!(places.take().err(), Some(Full { first: false }), "and another");
+        assert!(places.take().is_err(), "one more");
         drop(held);
         assert!(places.take().is_ok(), "they are free again");
     }
@@ -144,9 +126,7 @@ mod tests {
         let places = places(100, Some(2));
         let held: Vec<_> = (0..2).map(|_| taken_by(&places, "192.0.2.1")).collect();
         assert!(held.iter().all(Result::is_ok), "two of two");
-        let refused = taken_by(&places, "::ffff:192.0.2.1").err();
-        assert_eq!(refused, Some(Full { first: true }), "the same address, one more");
-        assert_eq!(taken_by(&places, "192.0.2.1").err(), Some(Full { first: false }), "again");
+        assert!(taken_by(&places, "::ffff:192.0.2.1").is_err(), "the same address, one more");
         assert!(taken_by(&places, "192.0.2.2").is_ok(), "another address");
         drop(held);
         assert!(taken_by(&places, "192.0.2.1").is_ok(), "its places are free again");

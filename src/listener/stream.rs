@@ -23,6 +23,7 @@ use crate::client::{self, Peer};
 use crate::http1::request::RequestHead;
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
+use crate::proxy_protocol::ProxiedTls;
 
 use super::Facts;
 use super::tls::Secured;
@@ -47,6 +48,8 @@ pub struct Connection {
     pub identity: client::Facts,
     /// `None` on a plain connection.
     pub tls: Option<Secured>,
+    /// TLS that ended at the proxy in front of us, by its word.
+    pub proxied: Option<ProxiedTls>,
 }
 
 /// A client's connection.

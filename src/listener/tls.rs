@@ -32,13 +32,14 @@ use parking_lot::Mutex;
 use rustls::server::VerifierBuilderError;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::net::Stream;
-use crate::net::tls::provider;
+use crate::net::tls::{Session, provider};
 use crate::{config, pki, telemetry};
 use certificate::Certificates;
 use clients::Clients;
+use handshake::Refused;
 pub use handshake::{Failure, Secured};
 use source::{InUse, Look, Patience};
 use store::{Store, Table};
@@ -128,6 +129,14 @@ pub enum Outcome {
     },
 }
 
+/// What comes of `work`, if that is in time.
+async fn before<T>(end: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match end {
+        Some(end) => timeout_at(end, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
 impl Acceptor {
     /// Reads the files that `settings` names; blocks meanwhile. With `http2`, HTTP/2 is offered before HTTP/1.1.
     ///
@@ -169,19 +178,26 @@ impl Acceptor {
     /// # Errors
     /// [`Failure`]. The client was told why, as far as TLS has words for it, and the connection is closed.
     pub async fn accept(&self, socket: TcpStream) -> Result<(Stream, Secured), Failure> {
-        let Ok(place) = self.places.try_acquire() else {
-            return Err(Failure::Crowded);
-        };
-        let rules = self.rules.load_full();
+        let end = Instant::now().checked_add(self.handshake_timeout);
         // Boxed: a connection under way is large, and this is part of every task that serves a client.
-        let shaken = Box::pin(handshake::shake(&rules, socket));
-        let shaken = timeout(self.handshake_timeout, shaken).await;
-        drop(place);
-        match shaken {
-            Ok(Ok((session, secured))) => Ok((Stream::Tls(session), secured)),
-            Ok(Err(refused)) => Err(Box::pin(refused.part()).await),
-            Err(_) => Err(Failure::Timeout),
+        match Box::pin(self.shake(socket, end)).await {
+            Ok((session, secured)) => Ok((Stream::Tls(session), secured)),
+            Err(refused) => Err(Box::pin(refused.part()).await),
         }
+    }
+
+    async fn shake(
+        &self,
+        socket: TcpStream,
+        end: Option<Instant>,
+    ) -> Result<(Box<Session>, Secured), Refused> {
+        let hello = before(end, handshake::hello(socket)).await.ok_or(Failure::Timeout)??;
+        // Clients that have said nothing take nobody's place; those that have wait for theirs.
+        let place = before(end, self.places.acquire()).await.ok_or(Failure::Crowded)?;
+        let rules = self.rules.load_full();
+        let shaken = before(end, handshake::shake(&rules, hello)).await;
+        drop(place);
+        shaken.ok_or(Failure::Timeout)?
     }
 
     /// Reads the files again and takes what is new; blocks meanwhile. Connections live on, also those of clients whose

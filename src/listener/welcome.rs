@@ -1,6 +1,5 @@
 //! What comes on a connection before its first request: the PROXY protocol's header, the TLS handshake.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -9,10 +8,11 @@ use tokio::time::timeout;
 
 use crate::client::{self, Certificate, Peer, Scheme, TrustedProxies};
 use crate::net;
-use crate::proxy_protocol::{self, Header, Progress};
+use crate::proxy_protocol::{self, Header, Progress, ProxiedTls, Speaker};
 use crate::telemetry::{ConnectionRefusal, HandshakeResult};
 
 use super::places::Place;
+use super::seldom::Seldom;
 use super::tls::{Acceptor, Failure, Secured};
 use super::{ClientStream, Connection, Facts};
 
@@ -24,6 +24,16 @@ pub struct Door {
     /// Whose PROXY headers are believed; `None`: there are none.
     pub proxies: Option<TrustedProxies>,
     pub tls: Option<Arc<Acceptor>>,
+    pub warnings: Warnings,
+}
+
+/// What is said of clients that do not get in.
+#[derive(Default)]
+pub struct Warnings {
+    each_full: Seldom,
+    unannounced: Seldom,
+    crowded: Seldom,
+    rejected: Seldom,
 }
 
 /// Why there is no PROXY header.
@@ -46,27 +56,11 @@ struct Visitor {
     peer: Peer,
     port: Option<u16>,
     scheme: Scheme,
+    proxied: Option<ProxiedTls>,
 }
 
 impl Door {
-    /// Whether a client has nothing to say before its first request.
-    pub fn is_open(&self) -> bool {
-        self.proxies.is_none() && self.tls.is_none()
-    }
-
-    /// Lets a client in that has nothing to say before its first request.
-    pub fn admit(
-        &self,
-        socket: net::Stream,
-        peer: net::Peer,
-        place: &mut Place,
-    ) -> Option<Box<ClientStream>> {
-        let visitor = self.visitor(peer);
-        self.count(&visitor.peer, place)?;
-        Some(self.stream(socket, visitor, None))
-    }
-
-    /// Hears what a client has to say before its first request, and lets it in if it may come in.
+    /// Hears what a client has to say before its first request, if anything, and lets it in if it may come in.
     pub async fn welcome(
         &self,
         mut socket: net::Stream,
@@ -76,7 +70,7 @@ impl Door {
         let mut visitor = self.visitor(peer);
         if let Some(proxies) = &self.proxies {
             let header = self.announcement(&mut socket, &visitor.peer, proxies).await?;
-            visitor = visitor.announced_by(&header);
+            visitor = visitor.announced_by(header);
         }
         self.count(&visitor.peer, place)?;
         match (&self.tls, socket) {
@@ -94,7 +88,7 @@ impl Door {
             net::Peer::Tcp(address) => Peer::tcp(address),
             net::Peer::Local => Peer::unix(),
         };
-        Visitor { peer, port: self.port, scheme: Scheme::Http }
+        Visitor { peer, port: self.port, scheme: Scheme::Http, proxied: None }
     }
 
     fn stream(
@@ -109,22 +103,25 @@ impl Door {
             peer: visitor.peer,
             listener: Arc::clone(&self.facts),
             tls,
+            proxied: visitor.proxied,
         };
         Box::new(ClientStream::new(socket, connection))
     }
 
     /// Counts the connection among those of its client.
     fn count(&self, client: &Peer, place: &mut Place) -> Option<()> {
-        place.belong_to(client.ip()).map_err(|full| {
-            self.facts.metrics.refused(ConnectionRefusal::MaxConnectionsPerAddress);
-            if full.first {
-                log::warn!(
-                    "Connections are refused, max_connections_per_address reached: listener={} client={client}",
-                    self.facts.name
-                );
-            }
-        })
-        .ok()
+        if place.belong_to(client.ip()).is_ok() {
+            return Some(());
+        }
+        let facts = &self.facts;
+        facts.metrics.refused(ConnectionRefusal::MaxConnectionsPerAddress);
+        self.warnings.each_full.say(|others| {
+            let name = &facts.name;
+            log::warn!(
+                "Connection refused, max_connections_per_address reached: listener={name} client={client} others={others}"
+            );
+        });
+        None
     }
 
     /// Reads the PROXY header, and not a byte of what follows.
@@ -135,9 +132,10 @@ impl Door {
         proxies: &TrustedProxies,
     ) -> Option<Header> {
         // Whoever can open a Unix socket may say whom it speaks for.
-        let read = match peer.ip().is_none_or(|ip| proxies.contains(ip)) {
-            true => timeout(self.facts.header_timeout, announcement(socket)).await,
-            false => Ok(Err(Unannounced::Untrusted)),
+        let read = if peer.ip().is_none_or(|ip| proxies.contains(ip)) {
+            timeout(self.facts.header_timeout, announcement(socket)).await
+        } else {
+            Ok(Err(Unannounced::Untrusted))
         };
         let why = match read {
             Ok(Ok(header)) => return Some(header),
@@ -147,7 +145,10 @@ impl Door {
             Err(_) => Unannounced::Late,
         };
         self.facts.metrics.refused(ConnectionRefusal::ProxyProtocol);
-        log::warn!("Connection refused: listener={} peer={peer} {why}", self.facts.name);
+        self.warnings.unannounced.say(|others| {
+            let name = &self.facts.name;
+            log::warn!("Connection refused, {why}: listener={name} peer={peer} others={others}");
+        });
         None
     }
 
@@ -165,24 +166,42 @@ impl Door {
                 Some((socket, secured))
             }
             Err(failure) => {
-                self.facts.metrics.handshake(result(&failure));
-                log::debug!(
-                    "TLS handshake failed: listener={} client={client} {failure}",
-                    self.facts.name
-                );
+                self.facts.metrics.handshake(failure.result());
+                self.tell(&failure, client);
                 None
+            }
+        }
+    }
+
+    /// Says why a client did not get into TLS, where somebody may have to do something about it.
+    fn tell(&self, failure: &Failure, client: &Peer) {
+        let name = &self.facts.name;
+        match failure {
+            Failure::Crowded => self.warnings.crowded.say(|others| {
+                log::warn!("Connection refused, max_handshakes reached: listener={name} others={others}");
+            }),
+            Failure::Rejected(_) => self.warnings.rejected.say(|others| {
+                log::info!("TLS handshake failed: listener={name} client={client} others={others} {failure}");
+            }),
+            Failure::Timeout | Failure::NotTls | Failure::Left => {
+                log::debug!("TLS handshake failed: listener={name} client={client} {failure}");
             }
         }
     }
 }
 
 impl Visitor {
-    /// Who it is by the word of a proxy. A header without addresses is the proxy's own: of its health checks.
-    fn announced_by(self, header: &Header) -> Self {
+    /// Who it is by the word of a proxy. One that the proxy does not know by address is nobody, and is not believed what
+    /// the proxy would be.
+    fn announced_by(self, header: Header) -> Self {
         Self {
-            peer: header.source.map_or(self.peer, Peer::tcp),
-            port: header.destination.map_or(self.port, |address: SocketAddr| Some(address.port())),
+            peer: match (header.speaker, header.source) {
+                (Speaker::Proxy, _) => self.peer,
+                (Speaker::Client, source) => source.map_or_else(Peer::unix, Peer::tcp),
+            },
+            port: header.destination.map(|to| to.port()).filter(|port| *port > 0).or(self.port),
             scheme: if header.tls.is_some() { Scheme::Https } else { self.scheme },
+            proxied: header.tls,
         }
     }
 }
@@ -211,14 +230,4 @@ fn certificate(tls: &Secured) -> Option<Certificate> {
     let client = tls.client.as_ref()?;
     let value = |text: &str| HeaderValue::from_str(text).ok();
     Some(Certificate { subject: value(&client.subject)?, fingerprint: value(&client.fingerprint)? })
-}
-
-fn result(failure: &Failure) -> HandshakeResult {
-    match failure {
-        Failure::Timeout => HandshakeResult::Timeout,
-        Failure::Crowded => HandshakeResult::Crowded,
-        Failure::NotTls => HandshakeResult::NotTls,
-        Failure::Rejected(_) => HandshakeResult::Failed,
-        Failure::Left => HandshakeResult::Left,
-    }
 }

@@ -78,7 +78,7 @@ pub enum Kind {
     EncryptedKey,
     #[error(
         "holds a private key that cannot be used: \
-         it must be RSA of 2048 to 4096 bits, ECDSA P-256, P-384 or P-521, or Ed25519, and whole"
+         it must be RSA of 2048 to 8192 bits, ECDSA P-256, P-384 or P-521, or Ed25519, and whole"
     )]
     UnusableKey,
     #[error("holds a private key that is not the one of the certificate in {}", chain.display())]

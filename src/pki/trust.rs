@@ -10,13 +10,50 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::file::{File, LARGE};
 use super::{Client, Error, Kind, Part, certificate, distinguished, pem};
 
+/// What the files with authorities and CRLs hold, not looked at yet; equal when nothing has changed.
+#[derive(PartialEq, Eq)]
+pub struct Trust {
+    ca: File,
+    crl: Vec<File>,
+}
+
+impl Trust {
+    /// Reads the file with the authorities at `ca` and the CRLs at `crl`. Blocks meanwhile.
+    ///
+    /// # Errors
+    /// One line that says which file cannot be read, and why.
+    pub fn read(ca: &Path, crl: &[PathBuf]) -> Result<Self, Error> {
+        let crl = crl.iter().map(|path| File::read(Part::Crl, path, LARGE));
+        Ok(Self { ca: File::read(Part::Ca, ca, LARGE)?, crl: crl.collect::<Result<_, _>>()? })
+    }
+
+    /// As [`authorities`].
+    ///
+    /// # Errors
+    /// As [`authorities`].
+    pub fn authorities(&self) -> Result<RootCertStore, Error> {
+        authorities_in(&self.ca)
+    }
+
+    /// As [`revocations`].
+    ///
+    /// # Errors
+    /// As [`revocations`].
+    pub fn revocations(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+        revocations_in(&self.crl)
+    }
+}
+
 /// The authorities in the PEM file at `path`, at least one. Blocks while it reads.
 ///
 /// # Errors
 /// One line that says what is wrong with the file. A certificate that is of no use is an error: the operator believes
 /// that it counts.
 pub fn authorities(path: &Path) -> Result<RootCertStore, Error> {
-    let file = File::read(Part::Ca, path, LARGE)?;
+    authorities_in(&File::read(Part::Ca, path, LARGE)?)
+}
+
+fn authorities_in(file: &File) -> Result<RootCertStore, Error> {
     let certificates = pem::certificates(&file.bytes).map_err(|kind| file.error(kind))?;
     let mut roots = RootCertStore::empty();
     for (number, certificate) in (1..).zip(certificates) {
@@ -33,9 +70,13 @@ pub fn authorities(path: &Path) -> Result<RootCertStore, Error> {
 /// # Errors
 /// One line that says what is wrong with which file.
 pub fn revocations(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+    let files = paths.iter().map(|path| File::read(Part::Crl, path, LARGE));
+    revocations_in(&files.collect::<Result<Vec<_>, _>>()?)
+}
+
+fn revocations_in(files: &[File]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     let mut lists = Vec::new();
-    for path in paths {
-        let file = File::read(Part::Crl, path, LARGE)?;
+    for file in files {
         lists.extend(lists_in(&file.bytes).map_err(|kind| file.error(kind))?);
     }
     Ok(lists)

@@ -11,7 +11,7 @@ use super::certificate::{self, is_issuer, moment};
 use super::{Files, Identity, Keys, Part, platform};
 
 /// How long before its end a certificate is warned about.
-const SOON: Duration = Duration::from_secs(30 * DAY);
+pub const SOON: Duration = Duration::from_secs(30 * DAY);
 
 const DAY: u64 = 24 * 60 * 60;
 

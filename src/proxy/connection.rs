@@ -4,15 +4,29 @@
 //! else: the engine's session and all that serving takes are made when a head is there, and gone before the next.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::apps::{HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::server::ShutdownWatch;
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::listener::{Arrival, ClientStream};
 
 use super::downstream::{Downstream, stream_of};
+
+/// Bytes of an HTTP/2 response that wait in memory for a client that does not take them, of up to 100 streams each. The
+/// engine's default is 400 KiB, and a response that fits in there counts as sent.
+const SEND_BUFFER: usize = 32 * 1024;
+/// Bytes that an HTTP/2 client takes each second while an answer is on its way to it; the answers to its PINGs are fewer,
+/// at the rate that [`crate::http2`] lets it send them.
+const PROGRESS: u64 = 240;
+/// How long an HTTP/2 client without requests may take to end its connection once asgate stops.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the requests of a connection are served by.
 #[async_trait]
@@ -87,7 +101,6 @@ async fn read_head(session: &mut ServerSession) -> bool {
     };
     // The stream keeps the deadlines of a head; the engine's are per read and would not.
     http1.set_read_timeout(None);
-    http1.set_server_keepalive(Some(0));
     // Whether the body was read is known here and not to the engine.
     http1.set_close_on_response_before_downstream_finish(false);
     match http1.read_request().await {
@@ -102,19 +115,62 @@ async fn read_head(session: &mut ServerSession) -> bool {
 /// A connection on which HTTP/2 is spoken, as the engine's application.
 struct Http2<S> {
     service: S,
-    options: HttpServerOptions,
+    idle_timeout: Duration,
+    /// Requests in flight.
+    active: watch::Sender<usize>,
 }
 
 impl<S: Serve> Http2<S> {
     fn new(service: S, stream: &ClientStream) -> Arc<Self> {
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(stream.connection().listener.idle_timeout);
-        Arc::new(Self { service, options })
+        let idle_timeout = stream.connection().listener.idle_timeout;
+        Arc::new(Self { service, idle_timeout, active: watch::Sender::new(0) })
     }
 
     async fn run(self: Arc<Self>, mut stream: Box<ClientStream>, shutdown: ShutdownWatch) {
         stream.expect_frames();
-        self.process_new(stream, &shutdown).await;
+        let taken = stream.taken();
+        tokio::select! {
+            _ = self.process_new(stream, &shutdown) => {}
+            () = self.is_over(&taken, shutdown.clone()) => {}
+        }
+    }
+
+    /// Waits until nothing more is to be expected of the connection: no request is in flight, and for a while the client
+    /// has taken next to nothing, of an answer that is on its way perhaps. The engine's own timer does not see the latter, and it
+    /// would wait for ever for a client that does not answer its GOAWAY.
+    async fn is_over(&self, taken: &AtomicU64, mut shutdown: ShutdownWatch) {
+        let mut active = self.active.subscribe();
+        loop {
+            // The sender is ours.
+            let _ = active.wait_for(|active| *active == 0).await;
+            let (before, is_stopping) = (taken.load(Ordering::Relaxed), *shutdown.borrow());
+            let patience = if is_stopping { FAREWELL } else { self.idle_timeout };
+            tokio::select! {
+                _ = active.changed() => continue,
+                _ = shutdown.wait_for(|stop| *stop), if !is_stopping => continue,
+                () = sleep(patience) => {}
+            }
+            let since = taken.load(Ordering::Relaxed).saturating_sub(before);
+            if since <= patience.as_secs().saturating_mul(PROGRESS) {
+                return;
+            }
+        }
+    }
+}
+
+/// Counts one request until it is dropped.
+struct InFlight<'a>(&'a watch::Sender<usize>);
+
+impl<'a> InFlight<'a> {
+    fn enter(active: &'a watch::Sender<usize>) -> Self {
+        active.send_modify(|active| *active += 1);
+        Self(active)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|active| *active -= 1);
     }
 }
 
@@ -125,12 +181,15 @@ impl<S: Serve> HttpServerApp for Http2<S> {
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
+        let _in_flight = InFlight::enter(&self.active);
         // The engine goes on with the connection by itself.
         let _ = self.service.serve(Downstream::new(Box::new(session), shutdown.clone())).await;
         None
     }
 
-    fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options.max_send_buffer_size(SEND_BUFFER);
+        Some(options)
     }
 }

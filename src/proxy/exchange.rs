@@ -39,7 +39,8 @@ pub struct Exchange {
     clock: Instant,
     pub request_id: HeaderValue,
     pub connection: Arc<Connection>,
-    client: (Option<IpAddr>, Option<u16>),
+    client_ip: Option<IpAddr>,
+    client_port: Option<u16>,
     scheme: Scheme,
     /// That the client connected to.
     port: HeaderValue,
@@ -96,7 +97,8 @@ impl Exchange {
             clock,
             request_id: HeaderValue::from_static(""),
             connection: Arc::clone(connection),
-            client: (connection.peer.ip(), connection.peer.port()),
+            client_ip: connection.peer.ip(),
+            client_port: connection.peer.port(),
             scheme: connection.identity.scheme(),
             port: HeaderValue::from_static(""),
             method: String::new(),
@@ -159,7 +161,7 @@ impl Exchange {
     /// Who sent it.
     pub fn note_client(&mut self, identity: &Identity, headers: &HeaderMap) {
         self.request_id = identity.request_id.clone();
-        self.client = (identity.ip, identity.port);
+        (self.client_ip, self.client_port) = (identity.ip, identity.port);
         self.scheme = identity.scheme;
         self.port = identity.forwarded_port.clone();
         self.user_agent = headers.get(http::header::USER_AGENT).cloned();
@@ -235,8 +237,8 @@ impl Drop for Exchange {
             query: self.query.as_deref(),
             request_body: self.request_body,
             response_body: self.response_body,
-            client_ip: self.client.0,
-            client_port: self.client.1,
+            client_ip: self.client_ip,
+            client_port: self.client_port,
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
             traceparent: self.traceparent.as_ref().map(HeaderValue::as_bytes),
             tls: self.connection.tls.as_ref().map(tls_line).as_ref(),

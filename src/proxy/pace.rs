@@ -27,8 +27,9 @@ impl Pace {
 
     /// So many bytes were sent, or taken.
     pub fn earn(&mut self, bytes: u64) {
-        let earned = self.rate.and_then(|rate| bytes.saturating_mul(1000).checked_div(rate));
-        let earned = Duration::from_millis(earned.unwrap_or_default());
+        let nanoseconds = |rate| (u128::from(bytes) * 1_000_000_000).checked_div(u128::from(rate));
+        let earned = self.rate.and_then(nanoseconds).unwrap_or_default();
+        let earned = Duration::from_nanos(u64::try_from(earned).unwrap_or(u64::MAX));
         self.left = self.left.saturating_add(earned).min(MOST);
     }
 
@@ -76,6 +77,14 @@ mod tests {
         for (rate, first, each, expected, what) in cases {
             assert_eq!(lasts(rate, first, each, 3_600), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn small_pieces_earn_their_part() {
+        let mut pace = Pace::new(Some(2_000_000));
+        pace.spend(GRACE);
+        (0..1_000).for_each(|_| pace.earn(1_400));
+        assert_eq!(pace.left(), Some(Duration::from_millis(700)), "1.4 MB at 2 MB a second");
     }
 
     #[test]

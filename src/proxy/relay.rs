@@ -3,15 +3,15 @@
 //! Everything happens in one task that waits for whichever comes next: the worker takes bytes, the worker sends bytes,
 //! the client sends bytes or leaves, a deadline passes.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+mod waiting;
+
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, Version};
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Timeouts;
 use crate::http1::download::{Download, Piece};
@@ -225,76 +225,6 @@ impl Running<'_> {
         self.pace.earn(piece.len() as u64);
         exchange.request_body += piece.len() as u64;
         upload.push(&piece)
-    }
-
-    /// Waits for whatever comes next.
-    async fn next(
-        &mut self,
-        connection: &mut Connection,
-        mut cut: Pin<&mut WaitForCancellationFuture<'_>>,
-    ) -> Event {
-        self.deadline.arm_at(self.phase().0);
-        let waits_since = self.waits_for_body().then(Instant::now);
-        let Self { relay: Relay { client, upload, .. }, deadline, .. } = self;
-        let (wants_body, is_over) = (upload.wants_body(), upload.is_over());
-        let mut from_client = pin!(async move {
-            match (wants_body, is_over) {
-                (true, _) => client.body().await,
-                (_, true) => Err(client.left().await),
-                // The worker must take what is there first.
-                (false, false) => std::future::pending().await,
-            }
-        });
-        let event = poll_fn(|cx| {
-            if !upload.pending().is_empty()
-                && let Poll::Ready(sent) = connection.poll_write(cx, upload.pending())
-            {
-                return Poll::Ready(Event::Sent(sent));
-            }
-            if let Poll::Ready(received) = connection.poll_fill(cx) {
-                return Poll::Ready(Event::Received(received));
-            }
-            if let Poll::Ready(body) = from_client.as_mut().poll(cx) {
-                return Poll::Ready(Event::Body(body));
-            }
-            if deadline.poll(cx).is_ready() {
-                return Poll::Ready(Event::Late);
-            }
-            cut.as_mut().poll(cx).map(|()| Event::Cut)
-        })
-        .await;
-        if let Some(since) = waits_since {
-            self.pace.spend(since.elapsed());
-        }
-        event
-    }
-
-    /// Whether it is the client's turn.
-    fn waits_for_body(&self) -> bool {
-        self.relay.upload.wants_body() && !self.awaiting_continue
-    }
-
-    /// The deadline of the phase the exchange is in, and what it means when it passes.
-    fn phase(&self) -> (Option<Instant>, Cause) {
-        let Bounds { phases, total, .. } = *self.relay.bounds;
-        let (after, cause) = match self.response {
-            _ if self.waits_for_body() => (phases.request_body, Cause::BodyTimeout),
-            Response::Nothing | Response::Awaited => (phases.first_byte, Cause::FirstByteTimeout),
-            Response::Body(_) => (phases.idle, Cause::IdleTimeout),
-        };
-        let at = after.and_then(|after| self.moved.checked_add(after));
-        let at = at.into_iter().chain(self.too_slow_at()).min();
-        match (at, total) {
-            (Some(at), Some(total)) if total < at => (Some(total), Cause::TotalTimeout),
-            (None, Some(total)) => (Some(total), Cause::TotalTimeout),
-            (at, _) => (at, cause),
-        }
-    }
-
-    /// When the client has sent too little of its body, if it sends no more.
-    fn too_slow_at(&self) -> Option<Instant> {
-        let left = self.pace.left().filter(|_| self.waits_for_body());
-        Instant::now().checked_add(left?)
     }
 
     /// Passes on what was received.

@@ -34,6 +34,8 @@ pub struct Request {
     pub body: Body,
     /// Asks for a WebSocket (RFC 6455 §4.1).
     pub websocket: bool,
+    /// Sends no other request on this connection. The engine looks at the first line of `Connection` only.
+    pub closes: bool,
     /// Waits for `100 Continue` before it sends its body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
     /// Bytes of the head; for HTTP/2 of its names and values.
@@ -109,6 +111,7 @@ impl Request {
             query: query.map(|query| query.into_owned()),
             body,
             websocket: is_websocket(headers, method, version) && body == Body::None,
+            closes: is_connection_option(headers, b"close"),
             expects_continue: version == Version::HTTP_11 && expects_continue(headers),
             head_size: headers
                 .iter()
@@ -191,7 +194,11 @@ fn is_websocket(headers: &HeaderMap, method: &Method, version: Version) -> bool 
     method == Method::GET
         && version == Version::HTTP_11
         && has_token(headers.get(UPGRADE), b"websocket")
-        && headers.get_all(CONNECTION).iter().any(|value| has_token(Some(value), b"upgrade"))
+        && is_connection_option(headers, b"upgrade")
+}
+
+fn is_connection_option(headers: &HeaderMap, option: &[u8]) -> bool {
+    headers.get_all(CONNECTION).iter().any(|value| has_token(Some(value), option))
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {

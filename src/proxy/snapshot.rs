@@ -56,10 +56,8 @@ impl ServedRoute {
     fn new(route: &Route, metrics: &Metrics) -> Self {
         let metrics = metrics.route(&route.name);
         let limiter = route.rate_limit.as_ref().map(|limit| {
-            metrics.expect_rate_limit(match limit.dry_run {
-                true => RateLimitMode::DryRun,
-                false => RateLimitMode::Refused,
-            });
+            let mode = if limit.dry_run { RateLimitMode::DryRun } else { RateLimitMode::Refused };
+            metrics.expect_rate_limit(mode);
             RateLimiter::new(limit, Instant::now())
         });
         Self { config: route.clone(), metrics, limiter }

@@ -209,7 +209,7 @@ fn text_headers() -> impl Strategy<Value = (Vec<u8>, Header)> {
         let header = Header {
             source: Some(SocketAddr::new(from, ports.0)),
             destination: Some(SocketAddr::new(to, ports.1)),
-            tls: None,
+            ..Header::default()
         };
         (line.into_bytes(), header)
     })

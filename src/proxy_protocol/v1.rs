@@ -91,7 +91,7 @@ fn addresses<A: FromStr + Into<IpAddr>>(fields: &[u8]) -> Result<Header, Fault> 
     Ok(Header {
         source: Some(SocketAddr::new(source, source_port)),
         destination: Some(SocketAddr::new(destination, destination_port)),
-        tls: None,
+        ..Header::default()
     })
 }
 

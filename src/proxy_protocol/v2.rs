@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{Fault, Header, Progress, tlv};
+use super::{Fault, Header, Progress, Speaker, tlv};
 
 pub const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -18,7 +18,9 @@ const UNIX_ADDRESSES: usize = 216;
 /// What follows the fixed part.
 #[derive(Clone, Copy)]
 enum Content {
-    /// To be left out.
+    /// To be left out, because the proxy speaks for itself.
+    Local,
+    /// To be left out, because nothing is known of the client.
     Anything,
     Inet,
     Inet6,
@@ -47,7 +49,7 @@ pub fn read(bytes: &[u8]) -> Result<Progress, Fault> {
 fn content(command: u8, family: u8) -> Result<Content, Fault> {
     match (command >> 4, command & 0xf) {
         // LOCAL: "discard the protocol block including the family which is ignored".
-        (2, 0) => return Ok(Content::Anything),
+        (2, 0) => return Ok(Content::Local),
         (2, 1) => {}
         (2, _) => return Err(Fault::Command),
         _ => return Err(Fault::Version),
@@ -65,7 +67,7 @@ fn content(command: u8, family: u8) -> Result<Content, Fault> {
 impl Content {
     fn shortest(self) -> usize {
         match self {
-            Self::Anything => 0,
+            Self::Local | Self::Anything => 0,
             Self::Inet => 2 * (4 + 2),
             Self::Inet6 => 2 * (16 + 2),
             Self::Unix => UNIX_ADDRESSES,
@@ -76,6 +78,7 @@ impl Content {
 /// Reads `rest`, the whole of what follows the fixed part of `all`.
 fn header(content: Content, all: &[u8], rest: &[u8]) -> Result<Header, Fault> {
     let (addresses, extra) = match content {
+        Content::Local => return Ok(Header { speaker: Speaker::Proxy, ..Header::default() }),
         Content::Anything => return Ok(Header::default()),
         Content::Inet => addresses::<4, Ipv4Addr>(rest)?,
         Content::Inet6 => addresses::<16, Ipv6Addr>(rest)?,
@@ -85,7 +88,7 @@ fn header(content: Content, all: &[u8], rest: &[u8]) -> Result<Header, Fault> {
         }
     };
     let (source, destination) = addresses.unzip();
-    Ok(Header { source, destination, tls: tlv::read(all, extra)? })
+    Ok(Header { source, destination, tls: tlv::read(all, extra)?, ..Header::default() })
 }
 
 /// Source and destination, and what comes after them.

@@ -52,7 +52,9 @@ pub struct Route {
     /// `trusted_proxies` make of it. Without this key everybody gets in.
     pub allow: Option<Vec<String>>,
 
-    /// Clients that do not get in, whatever `allow` says.
+    /// Clients that do not get in, whatever `allow` says. `match.path` has been brought to one spelling
+    /// before; `/admin` and `//admin` are two paths all the same, and an app that takes them for one
+    /// needs a route for either.
     pub deny: Vec<String>,
 
     /// How many requests a client may send. Without this section as many as it likes.
@@ -221,7 +223,7 @@ pub struct Limits {
 
     /// Bytes in each second that a request body has to come in with, over the time that asgate waits
     /// for the client. One that is 10 s behind is answered with 408; being ahead counts for a minute at
-    /// most. This is the defence against clients that keep within `request_body` with a byte now and
+    /// most, and once the answer has begun it does not matter any more. This is the defence against clients that keep within `request_body` with a byte now and
     /// then.
     pub min_request_rate: OrOff<Size>,
 

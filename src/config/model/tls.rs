@@ -29,8 +29,9 @@ pub struct ListenerTls {
     /// From the connection to the end of the handshake. A client that is slower is cut off.
     pub handshake_timeout: Span,
 
-    /// Handshakes under way at once; one more connection is closed. Handshakes are what costs most
-    /// processor time of all that a client can ask for before it is known.
+    /// Handshakes under way at once, from the client's first message on; one more waits for its place, at
+    /// most until `handshake_timeout`. Whoever begins handshakes and does not go on takes places from
+    /// others: what one address can take is bounded by `max_connections_per_address`.
     #[schemars(range(min = 1))]
     pub max_handshakes: u32,
 
@@ -106,6 +107,10 @@ impl JsonSchema for TlsVersion {
 
 /// Certificates of clients. The app gets subject and SHA-256 fingerprint in `X-Client-Cert-Subject` and
 /// `X-Client-Cert-Fingerprint`, which no client can send by itself.
+///
+/// Routes are the same on every listener: a client that comes by another one is not asked. Where a
+/// certificate is to be a condition, the app must look for these headers, or no other listener may be
+/// within the clients' reach.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClientAuth {

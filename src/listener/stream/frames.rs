@@ -20,9 +20,19 @@ pub struct FrameReader {
     /// For the connection preface and for each header block, however many frames it comes in.
     limit: Duration,
     deadline: Deadline,
-    is_armed: bool,
+    /// What the deadline is for.
+    awaited: Awaited,
     /// Bytes of the preface that are still to come.
     preface: usize,
+}
+
+/// What has to come in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Preface,
+    /// The rest of a header block, by its number.
+    Block(u64),
+    Nothing,
 }
 
 impl FrameReader {
@@ -31,7 +41,13 @@ impl FrameReader {
         let mut deadline = Deadline::default();
         deadline.arm(Some(facts.header_timeout));
         let gate = Gate::new(Instant::now().into_std());
-        Self { gate, limit: facts.header_timeout, deadline, is_armed: true, preface: PREFACE }
+        Self {
+            gate,
+            limit: facts.header_timeout,
+            deadline,
+            awaited: Awaited::Preface,
+            preface: PREFACE,
+        }
     }
 
     /// Takes the next bytes.
@@ -44,10 +60,14 @@ impl FrameReader {
         }
         self.gate.feed(bytes, Instant::now().into_std())?;
         self.preface = self.preface.saturating_sub(bytes.len());
-        let waits = self.preface > 0 || self.gate.is_in_header_block();
-        if waits != self.is_armed {
-            self.is_armed = waits;
-            self.deadline.arm(waits.then_some(self.limit));
+        let awaited = match self.gate.open_block() {
+            _ if self.preface > 0 => Awaited::Preface,
+            Some(block) => Awaited::Block(block),
+            None => Awaited::Nothing,
+        };
+        if awaited != self.awaited {
+            self.awaited = awaited;
+            self.deadline.arm((awaited != Awaited::Nothing).then_some(self.limit));
         }
         Ok(())
     }
@@ -67,6 +87,11 @@ impl FrameReader {
 pub fn closed_for(abuse: Abuse, connection: &Connection) -> io::Error {
     let Connection { peer, listener, .. } = connection;
     listener.metrics.abused(abuse.as_str());
-    log::warn!("HTTP/2 connection closed: {abuse} listener={} client={peer}", listener.name);
+    listener.floods.say(|others| {
+        let name = &listener.name;
+        log::warn!(
+            "HTTP/2 connection closed: {abuse} listener={name} client={peer} others={others}"
+        );
+    });
     io::Error::other(abuse.as_str())
 }

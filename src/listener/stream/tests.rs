@@ -5,6 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::client::{self, Scheme};
 use crate::http1::Fault;
+use crate::listener::seldom::Seldom;
 use crate::telemetry::Metrics;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -24,12 +25,14 @@ async fn connected() -> (ClientStream, TcpStream) {
         redirect_to_https: None,
         hsts: None,
         metrics: Metrics::new().expect("metrics").listener("test"),
+        floods: Seldom::default(),
     };
     let connection = Connection {
         peer: Peer::tcp(peer),
         listener: Arc::new(facts),
         identity: client::Facts::new(Scheme::Http, None),
         tls: None,
+        proxied: None,
     };
     (ClientStream::new(Stream::Tcp(accepted), connection), client)
 }

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateRevocationListDer;
 use rustls::server::WebPkiClientVerifier;
 
 use super::SetupError;
@@ -23,37 +21,23 @@ pub struct Clients {
     pub terms: Arc<Terms>,
 }
 
-/// What the files hold.
-pub struct Trust {
-    authorities: RootCertStore,
-    revocations: Vec<CertificateRevocationListDer<'static>>,
-}
-
-impl PartialEq for Trust {
-    fn eq(&self, other: &Self) -> bool {
-        self.authorities.roots == other.authorities.roots && self.revocations == other.revocations
-    }
-}
-
 impl Source for Clients {
-    type Contents = Trust;
+    type Contents = pki::Trust;
     type Product = Arc<Rules>;
 
     fn path(&self) -> PathBuf {
         self.settings.ca.clone()
     }
 
-    fn read(&self) -> Result<Trust, SetupError> {
-        let authorities = pki::authorities(&self.settings.ca)?;
-        let revocations = pki::revocations(&self.settings.crl)?;
-        Ok(Trust { authorities, revocations })
+    fn read(&self) -> Result<pki::Trust, SetupError> {
+        Ok(pki::Trust::read(&self.settings.ca, &self.settings.crl)?)
     }
 
-    fn make(&self, trust: &Trust) -> Result<Arc<Rules>, SetupError> {
-        let authorities = Arc::new(trust.authorities.clone());
+    fn make(&self, trust: &pki::Trust) -> Result<Arc<Rules>, SetupError> {
+        let authorities = Arc::new(trust.authorities()?);
         let provider = Arc::clone(&self.terms.provider);
         let builder = WebPkiClientVerifier::builder_with_provider(authorities, provider)
-            .with_crls(trust.revocations.iter().cloned())
+            .with_crls(trust.revocations()?)
             .allow_unknown_revocation_status();
         let builder = match self.settings.demand {
             Demand::Required => builder,

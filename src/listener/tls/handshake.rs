@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
+use rustls::server::Acceptor;
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::terms::{HTTP2, Rules};
 use crate::net::tls::Session;
 use crate::pki;
+use crate::telemetry::HandshakeResult;
 
 /// How long a client that is refused is read from, so that it gets the reason and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -62,36 +64,47 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The label in metrics.
-    pub const fn as_str(&self) -> &'static str {
+    /// What it counts as.
+    pub const fn result(&self) -> HandshakeResult {
         match self {
-            Self::Timeout => "timeout",
-            Self::Crowded => "crowded",
-            Self::NotTls => "not_tls",
-            Self::Rejected(_) => "failed",
-            Self::Left => "left",
+            Self::Timeout => HandshakeResult::Timeout,
+            Self::Crowded => HandshakeResult::Crowded,
+            Self::NotTls => HandshakeResult::NotTls,
+            Self::Rejected(_) => HandshakeResult::Failed,
+            Self::Left => HandshakeResult::Left,
         }
     }
 }
 
-/// A client that did not get into TLS, and is still there perhaps.
+/// A client that did not get into TLS.
 pub struct Refused {
     failure: Failure,
-    socket: TcpStream,
+    /// It is still there perhaps.
+    socket: Option<TcpStream>,
     /// What it still is to be told.
     answer: &'static [u8],
 }
 
-/// Makes `socket` a TLS connection. There is no deadline here.
-pub async fn shake(rules: &Rules, socket: TcpStream) -> Result<(Box<Session>, Secured), Refused> {
+/// Waits for what a client begins with (ClientHello), all of it. There is no deadline here.
+pub async fn hello(socket: TcpStream) -> Result<StartHandshake<TcpStream>, Refused> {
     // Nothing is kept in memory for a client before it says something.
     match first_byte(&socket).await {
         Ok(Some(byte)) if is_tls_record(byte) => {}
         Ok(Some(byte)) => return Err(Refused::not_tls(byte, socket)),
-        Ok(None) | Err(_) => return Err(Refused::new(Failure::Left, socket)),
+        Ok(None) | Err(_) => return Err(Failure::Left.into()),
     }
-    let acceptor = TlsAcceptor::from(Arc::clone(&rules.config));
-    let stream = match acceptor.accept(socket).into_fallible().await {
+    let mut hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
+    (&mut hello)
+        .await
+        .map_err(|error| Refused { socket: hello.take_io(), ..Failure::from(error).into() })
+}
+
+/// Answers a ClientHello, and makes the connection that it came on a TLS connection. There is no deadline here.
+pub async fn shake(
+    rules: &Rules,
+    hello: StartHandshake<TcpStream>,
+) -> Result<(Box<Session>, Secured), Refused> {
+    let stream = match hello.into_stream(Arc::clone(&rules.config)).into_fallible().await {
         Ok(stream) => stream,
         Err((error, socket)) => return Err(Refused::new(Failure::from(error), socket)),
     };
@@ -167,26 +180,33 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// There is nothing to tell the client, or no way to.
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, socket: None, answer: b"" }
+    }
+}
+
 impl Refused {
     /// The client was told by an alert, where there was need.
     fn new(failure: Failure, socket: TcpStream) -> Self {
-        Self { failure, socket, answer: b"" }
+        Self { socket: Some(socket), ..failure.into() }
     }
 
     fn not_tls(first: u8, socket: TcpStream) -> Self {
         // The name of a method. Whoever speaks another protocol would not understand.
         let answer: &[u8] = if first.is_ascii_uppercase() { PLAIN_HTTP } else { b"" };
-        Self { failure: Failure::NotTls, socket, answer }
+        Self { answer, ..Self::new(Failure::NotTls, socket) }
     }
 
     /// Ends the connection so that the client gets all that was sent: FIN, then what it still sends is dropped for
     /// a while. A close with unread bytes would be a reset, which throws away what the client has not read yet.
-    pub async fn part(mut self) -> Failure {
-        if self.failure != Failure::Left {
+    pub async fn part(self) -> Failure {
+        if let Some(mut socket) = self.socket.filter(|_| self.failure != Failure::Left) {
             let _ = timeout(LINGER, async {
-                self.socket.write_all(self.answer).await?;
-                self.socket.shutdown().await?;
-                let mut rest = self.socket.take(LINGER_BYTES);
+                socket.write_all(self.answer).await?;
+                socket.shutdown().await?;
+                let mut rest = socket.take(LINGER_BYTES);
                 tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
             })
             .await;

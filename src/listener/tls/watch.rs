@@ -8,13 +8,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::source::Patience;
 use super::{Acceptor, CertificateFacts};
-use crate::telemetry;
+use crate::{pki, telemetry};
 
 /// Between two looks at the files.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long before a certificate expires it is told for the first time.
-const SOON: Duration = DAY.saturating_mul(30);
 
 impl Acceptor {
     /// Takes new files within two seconds and logs what came of it; warns once a day of certificates that expire within
@@ -54,7 +52,7 @@ impl CertificateFacts {
     pub(super) fn reminders(&self, now: SystemTime) -> impl Iterator<Item = String> {
         let file = self.path.display();
         let end = match self.not_after.duration_since(now) {
-            Ok(left) if left > SOON => None,
+            Ok(left) if left > pki::SOON => None,
             Ok(_) => Some("Certificate expires soon"),
             Err(_) => Some("Certificate has expired"),
         };

@@ -1,4 +1,4 @@
-//! Where the cryptography of TLS comes from. The one place that names it, so that it can be exchanged.
+//! Where the cryptography of TLS comes from. `pki` judges private keys by the same.
 
 use std::sync::Arc;
 

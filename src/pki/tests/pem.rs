@@ -52,7 +52,7 @@ fn what_does_not_belong_is_refused_with_a_line_that_says_what_it_is() {
         ("chain.pem", "ed25519-key.der", Part::Key, "is in DER, not PEM"),
         ("modern.pfx", "ec-pkcs8.key", Part::Chain, "is PKCS#12, not PEM: give it as `pfx`"),
         ("chain.pem", "modern.pfx", Part::Key, "is PKCS#12, not PEM: give it as `pfx`"),
-        ("short.pem", "short.key", Part::Key, "it must be RSA of 2048 to 4096 bits"),
+        ("short.pem", "short.key", Part::Key, "it must be RSA of 2048 to 8192 bits"),
         ("nowhere.pem", "ec-pkcs8.key", Part::Chain, "cannot be read: "),
         ("chain.pem", "", Part::Key, "is not a file"),
     ];

@@ -106,11 +106,11 @@ impl Exchange {
         let text = match variable {
             Variable::ClientIp => {
                 // Writing to memory cannot fail.
-                let _ = self.client.0.map(|ip| write!(value, "{ip}"));
+                let _ = self.client_ip.map(|ip| write!(value, "{ip}"));
                 return;
             }
             Variable::ClientPort => {
-                let _ = self.client.1.map(|port| write!(value, "{port}"));
+                let _ = self.client_port.map(|port| write!(value, "{port}"));
                 return;
             }
             Variable::RequestId => return value.extend_from_slice(self.request_id.as_bytes()),
@@ -124,7 +124,10 @@ impl Exchange {
                 let route = self.route.and_then(|route| self.snapshot.routes.get(route));
                 route.map(|route| route.config.name.as_str()).unwrap_or_default()
             }
-            Variable::TlsVersion => tls.map(|tls| tls.version).unwrap_or_default(),
+            Variable::TlsVersion => {
+                let proxied = || self.connection.proxied.as_ref()?.version.as_deref();
+                tls.map(|tls| tls.version).or_else(proxied).unwrap_or_default()
+            }
             Variable::TlsCipher => tls.map(|tls| tls.cipher).unwrap_or_default(),
             Variable::TlsServerName => {
                 tls.and_then(|tls| tls.server_name.as_deref()).unwrap_or_default()

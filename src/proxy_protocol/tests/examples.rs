@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 
-use super::super::{Header, ProxiedTls, crc32c, v2};
+use super::super::{Header, ProxiedTls, Speaker, crc32c, v2};
 
 fn socket(text: &str) -> Option<SocketAddr> {
     Some(text.parse().expect("an address and a port"))
 }
 
+fn local() -> Header {
+    Header { speaker: Speaker::Proxy, ..Header::default() }
+}
+
 fn relayed(source: &str, destination: &str) -> Header {
-    Header { source: socket(source), destination: socket(destination), tls: None }
+    Header { source: socket(source), destination: socket(destination), ..Header::default() }
 }
 
 /// A binary header around `content`.
@@ -84,15 +88,16 @@ pub fn headers() -> Vec<(Vec<u8>, Header)> {
         (inet(&[]), plain()),
         (binary(0x21, 0x21, &v6), relayed("[2001:db8::1]:80", "[::1]:0")),
         (binary(0x21, 0x31, &[b'/'; 216]), Header::default()),
+        // The proxy itself.
+        (binary(0x20, 0x00, &[]), local()),
+        (binary(0x20, 0x11, &INET), local()),
+        (binary(0x20, 0xff, &[7; 100]), local()),
+        (binary(0x20, 0x00, &[0; 4096]), local()),
         // Nobody to speak of.
-        (binary(0x20, 0x00, &[]), Header::default()),
-        (binary(0x20, 0x11, &INET), Header::default()),
-        (binary(0x20, 0xff, &[7; 100]), Header::default()),
         (binary(0x21, 0x00, &[]), Header::default()),
         (binary(0x21, 0x00, &[7; 100]), Header::default()),
         (binary(0x21, 0x01, &INET), Header::default()),
         (binary(0x21, 0x10, &INET), Header::default()),
-        (binary(0x20, 0x00, &[0; 4096]), Header::default()),
         // Extra fields.
         (inet(&field(4, &[])), plain()),
         (
