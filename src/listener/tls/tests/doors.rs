@@ -203,10 +203,11 @@ async fn what_is_neither_tls_nor_http_gets_no_answer() {
 }
 
 #[tokio::test]
-async fn records_that_make_no_sense_are_answered_by_an_alert() {
+async fn records_that_make_no_sense_end_in_order() {
     let (_authority, _directory, settings) = world();
     let front = Front::open(&settings).await;
-    let cases: [&[u8]; 3] = [
+    let cases: [&[u8]; 4] = [
+        b"\x16\x03\x01\x00\x04\x05\x00\x00\x00",
         b"\x16\x03\x01\xff\xff",
         b"\x17\x03\x03\x00\x01x",
         b"\x14\x03\x03\x00\x01\x02",
@@ -227,7 +228,7 @@ async fn records_that_make_no_sense_are_answered_by_an_alert() {
         };
         assert!(!reason.is_empty() && !reason.contains('\n'), "{sent:?}: {reason}");
         assert!(read.is_ok(), "{sent:?}: an orderly end: {read:?}");
-        assert_eq!(answer.first(), Some(&21), "{sent:?}: an alert: {answer:?}");
+        assert!(matches!(answer.first(), None | Some(&21)), "{sent:?}: an alert at most: {answer:?}");
     }
 }
 
