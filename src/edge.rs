@@ -58,7 +58,7 @@ const DEFAULT_LINES: usize = 100;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
-    Bind { address: Address, source: listener::BindError },
+    Bind { address: Address, source: Box<listener::BindError> },
     #[error("upstream {upstream}: {source}")]
     Upstream { upstream: String, source: upstream::SetupError },
     #[error("{0}")]
@@ -246,15 +246,17 @@ fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartEr
         .iter()
         .map(|listener| {
             let metrics = telemetry.metrics().listener(&listener.address.to_string());
-            Listener::bind(listener, &bounds, metrics)
-                .map_err(|source| StartError::Bind { address: listener.address.clone(), source })
+            Listener::bind(listener, &bounds, metrics).map_err(|source| StartError::Bind {
+                address: listener.address.clone(),
+                source: source.into(),
+            })
         })
         .collect()
 }
 
 fn bind_desk(address: &Address, telemetry: &Telemetry) -> Result<Listener, StartError> {
     Desk::bind(address, telemetry)
-        .map_err(|source| StartError::Bind { address: address.clone(), source })
+        .map_err(|source| StartError::Bind { address: address.clone(), source: source.into() })
 }
 
 async fn sweep(upstreams: Vec<Arc<Upstream>>) {

@@ -85,7 +85,7 @@ impl Edge {
         });
         let address = |line: &str, label: &str| {
             let (_, rest) = line.split_once(label)?;
-            rest.trim().parse().ok()
+            rest.split_whitespace().next()?.parse().ok()
         };
         let lines = self.stderr.lock().expect("stderr").clone();
         self.addresses =
@@ -96,6 +96,11 @@ impl Edge {
     /// Where the first listener is.
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// Where the listener at this place of the configuration is, counted from 0; Unix sockets do not count.
+    pub fn address_of(&self, listener: usize) -> SocketAddr {
+        self.addresses[listener]
     }
 
     pub fn pid(&self) -> u32 {

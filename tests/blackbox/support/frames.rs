@@ -7,13 +7,44 @@ use super::PATIENCE;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 /// END_STREAM of DATA and HEADERS, ACK of SETTINGS and PING.
 pub const END: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const END_HEADERS: u8 = 4;
+
+/// One frame as bytes.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The header block of a request for `path` of host `a`, from HPACK's static table (RFC 7541 appendix A) with literal
+/// values.
+pub fn block(method: Method, path: &str) -> Vec<u8> {
+    let length = u8::try_from(path.len()).expect("a short path");
+    assert!(length < 127, "a short path");
+    let method = match method {
+        Method::Get => 0x82,
+        Method::Post => 0x83,
+    };
+    [&[method, 0x86, 0x04, length], path.as_bytes(), &[0x01, 1, b'a']].concat()
+}
+
+/// What [`block`] asks for.
+#[derive(Clone, Copy)]
+pub enum Method {
+    Get,
+    Post,
+}
 
 /// One HTTP/2 connection without TLS. SETTINGS and PING are acknowledged; the rest is the test's.
 pub struct Frames {
@@ -30,7 +61,11 @@ pub struct Frame {
 
 impl Frames {
     pub fn connect(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).expect("connected");
+        Self::over(TcpStream::connect(address).expect("connected"))
+    }
+
+    /// A client over a connection that is there already.
+    pub fn over(mut stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("a preface");
         let mut frames = Self { stream };
@@ -40,11 +75,17 @@ impl Frames {
 
     /// Sends a whole GET request.
     pub fn get(&mut self, stream: u32, path: &str) {
-        let length = u8::try_from(path.len()).expect("a short path");
-        // From HPACK's static table (RFC 7541 appendix A): GET, http, then :path and :authority with literal values.
-        let authority = [&[0x01, 1], b"a".as_slice()].concat();
-        let block = [&[0x82, 0x86, 0x04, length], path.as_bytes(), &authority].concat();
-        self.send(HEADERS, END | END_HEADERS, stream, &block);
+        self.send(HEADERS, END | END_HEADERS, stream, &block(Method::Get, path));
+    }
+
+    /// Begins an upload.
+    pub fn post(&mut self, stream: u32, path: &str) {
+        self.send(HEADERS, END_HEADERS, stream, &block(Method::Post, path));
+    }
+
+    /// The same connection, for another thread that only sends.
+    pub fn try_clone(&self) -> Self {
+        Self { stream: self.stream.try_clone().expect("a second handle") }
     }
 
     /// Gives a stream up (CANCEL, RFC 9113 §7).
@@ -86,12 +127,8 @@ impl Frames {
         panic!("the connection ended before a frame of kind {kind}: {frames:#?}");
     }
 
-    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         // The edge may have closed: the next read tells.
-        let _ = self.stream.write_all(&frame);
+        let _ = self.stream.write_all(&frame(kind, flags, stream, payload));
     }
 }

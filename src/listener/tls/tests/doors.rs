@@ -228,7 +228,10 @@ async fn records_that_make_no_sense_end_in_order() {
         };
         assert!(!reason.is_empty() && !reason.contains('\n'), "{sent:?}: {reason}");
         assert!(read.is_ok(), "{sent:?}: an orderly end: {read:?}");
-        assert!(matches!(answer.first(), None | Some(&21)), "{sent:?}: an alert at most: {answer:?}");
+        assert!(
+            matches!(answer.first(), None | Some(&21)),
+            "{sent:?}: an alert at most: {answer:?}"
+        );
     }
 }
 
