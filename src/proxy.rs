@@ -62,6 +62,13 @@ use forward::{Forward, Forwarded};
 pub use local::{Asked, Respond, Transport, serve_local};
 use private::PrivateConnections;
 use request::Request;
+
+/// Readers of foreign bytes that only this module uses: public for the fuzz targets, and for nothing else.
+#[doc(hidden)]
+pub mod parsers {
+    pub use super::cookies::value as cookie;
+    pub use super::request::origin_form;
+}
 pub use snapshot::Snapshot;
 
 /// How long a client may take no byte of an answer to a request that has no route, and so no timeouts of its own.

@@ -2,6 +2,9 @@
 
 The three proxies do the same work for a request: a kept connection on both sides, the forwarded headers and a request id
 set for the upstream, the id returned to the client, one JSON line with the same facts written to a file.
+
+With TLS they have the same two certificates and speak TLS 1.3; all else of TLS, session tickets among it, is as each has it by
+default. The clients offer one cipher suite and one key exchange, so that all choose the same.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOREVER = 1_000_000_000  # requests on one connection: no server may be alone in reconnecting
+
+BULK_LENGTH = 64 << 20  # bytes of the large response; the client (client/src/main.rs) knows it too
 
 BODY = '{"message":"hello","items":[1,2,3],"ok":true}'
 
@@ -45,6 +50,7 @@ http {{
         listen 127.0.0.1:{port} backlog=4096;
         default_type application/json;
         location / {{ return 200 '{body}'; }}
+        location = /bulk {{ sendfile on; alias {dir}/bulk; }}
         location = /status {{ stub_status; }}
     }}
 }}
@@ -66,9 +72,11 @@ http {{
         keepalive_requests {forever};
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port} backlog=4096{listen};
+        {tls}
         location / {{
             proxy_pass http://backend;
+            proxy_max_temp_file_size 0;  # a large response goes through memory, as in the others
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_set_header Host $http_host;
@@ -96,11 +104,14 @@ defaults
     timeout server 75s
     timeout http-keep-alive 75s
 frontend front
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{tls}
+    # A connection without a request gets no line in the log and no answer, as in the others.
+    option dontlognull
+    option http-ignore-probes
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
     http-request set-header X-Forwarded-For %[src]
-    http-request set-header X-Forwarded-Proto http
+    http-request set-header X-Forwarded-Proto {scheme}
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-request set-header X-Forwarded-Port %[dst_port]
     http-request set-var(txn.host) req.hdr(host)
@@ -112,9 +123,31 @@ backend back
     server upstream 127.0.0.1:{upstream}
 """
 
+NGINX_TLS = """
+        ssl_protocols TLSv1.3;
+        ssl_certificate {dir}/site.pem.ecdsa;
+        ssl_certificate_key {dir}/site.pem.ecdsa;
+        ssl_certificate {dir}/site.pem.rsa;
+        ssl_certificate_key {dir}/site.pem.rsa;
+"""
+
+# It takes the files beside this name that end in `.ecdsa` and `.rsa`.
+HAPROXY_TLS = " ssl crt {dir}/site.pem ssl-min-ver TLSv1.3"
+
+ASGATE_TLS = """
+    # The others were not told to speak it.
+    http2: false
+    tls:
+      min_version: "1.3"
+      certificates:
+        - {{ cert: {dir}/site.pem.ecdsa, key: {dir}/site.pem.ecdsa }}
+        - {{ cert: {dir}/site.pem.rsa, key: {dir}/site.pem.rsa }}
+"""
+
 ASGATE = """
 listeners:
   - address: 127.0.0.1:{port}
+{tls}
 upstreams:
   backend:
     servers:
@@ -167,31 +200,47 @@ class Plan:
     server_cpus: set[int]
     load_cpus: set[int]
     asgate: Path | None = None
+    tls: bool = False
+
+    def make_certificates(self) -> None:
+        """`site.pem.ecdsa` and `site.pem.rsa`: a self-signed certificate with its key each."""
+        for name, key in (("ecdsa", ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]), ("rsa", ["rsa:2048"])):
+            path = self.directory / f"site.pem.{name}"
+            certificate = ["openssl", "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+            names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+            subprocess.run([*certificate, *names, "-newkey", *key, "-keyout", path, "-out", path], check=True, capture_output=True)
 
     def upstream(self) -> Server:
         """The trivial upstream: nginx answering a constant from memory, one process, no log."""
         port = free_port()
+        with open(self.directory / "bulk", "wb") as bulk:
+            bulk.truncate(BULK_LENGTH)
         config = self._nginx_config("upstream", UPSTREAM, 1, port=port, body=BODY)
         return self._start("upstream", ["nginx", "-c", str(config)], port, None, self.load_cpus)
 
     def nginx(self, upstream: int) -> Server:
         port, log = free_port(), self.directory / "nginx.log"
         threads = self.threads or "auto"
-        config = self._nginx_config("nginx", NGINX, threads, port=port, upstream=upstream, log=log)
+        listen, tls = (" ssl", self._tls(NGINX_TLS)) if self.tls else ("", "")
+        config = self._nginx_config("nginx", NGINX, threads, port=port, upstream=upstream, log=log, listen=listen, tls=tls)
         return self._start("nginx", ["nginx", "-c", str(config)], port, log, self.server_cpus)
 
     def haproxy(self, upstream: int) -> Server:
         port, log = free_port(), self.directory / "haproxy.log"
         nbthread = f"nbthread {self.threads}" if self.threads else ""
-        config = self._write("haproxy.cfg", HAPROXY, port=port, upstream=upstream, nbthread=nbthread)
+        values = {"nbthread": nbthread, "tls": self._tls(HAPROXY_TLS), "scheme": "https" if self.tls else "http"}
+        config = self._write("haproxy.cfg", HAPROXY, port=port, upstream=upstream, **values)
         return self._start("haproxy", ["haproxy", "-db", "-f", str(config)], port, log, self.server_cpus)
 
     def asgate_server(self, upstream: int) -> Server:
         # Its threads follow the processors it may run on, so that the affinity set in _start decides.
         port, log = free_port(), self.directory / "asgate.log"
-        config = self._write("asgate.yaml", ASGATE, port=port, upstream=upstream)
+        config = self._write("asgate.yaml", ASGATE, port=port, upstream=upstream, tls=self._tls(ASGATE_TLS))
         command = [str(self.asgate), "run", "-c", str(config)]
         return self._start("asgate", command, port, log, self.server_cpus)
+
+    def _tls(self, template: str) -> str:
+        return template.format(dir=self.directory) if self.tls else ""
 
     def _nginx_config(self, name: str, template: str, threads: int | str, **values: object) -> Path:
         user = "user root;" if os.geteuid() == 0 else ""
@@ -237,34 +286,3 @@ def wait_until_listening(server: Server, seconds: float = 15.0) -> None:
         except OSError:
             time.sleep(0.05)
     raise CannotStart(f"{server.name} does not listen after {seconds:.0f} s")
-
-
-def process_tree(root: int) -> list[int]:
-    """The process and all its living descendants."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (fields := stat_fields(int(entry))):
-            children.setdefault(int(fields[1]), []).append(int(entry))
-    tree = [root]
-    for pid in tree:
-        tree.extend(children.get(pid, []))
-    return tree
-
-
-def stat_fields(pid: int) -> list[str] | None:
-    """/proc/PID/stat from its third field on (the state), or None when the process is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return text[text.rindex(")") + 2 :].split()
-
-
-def cpu_seconds(root: int) -> tuple[float, float]:
-    """User and system time of all threads of the process tree so far, in seconds."""
-    tick = os.sysconf("SC_CLK_TCK")
-    user = system = 0
-    for pid in process_tree(root):
-        if fields := stat_fields(pid):
-            user, system = user + int(fields[11]), system + int(fields[12])
-    return user / tick, system / tick

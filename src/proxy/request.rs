@@ -154,7 +154,10 @@ impl Request {
 }
 
 /// Path and query of a target in origin form or in absolute form; the latter must name the same host as `Host` does.
-fn origin_form<'a>(target: &'a [u8], host: &[u8]) -> Result<&'a [u8], Cause> {
+///
+/// # Errors
+/// [`BadRequest::Path`] for any other form, [`BadRequest::Host`] for another host.
+pub fn origin_form<'a>(target: &'a [u8], host: &[u8]) -> Result<&'a [u8], Cause> {
     if target.starts_with(b"/") {
         return Ok(target);
     }
