@@ -18,8 +18,10 @@ use budget::{Budgets, Counted};
 use frame::{Frame, Kind, Start};
 
 pub use abuse::Abuse;
+pub use answers::Answers;
 
 mod abuse;
+mod answers;
 mod budget;
 mod frame;
 
@@ -84,7 +86,7 @@ impl Gate {
         }
     }
 
-    /// Tells that so many bytes were sent to the client on this connection, of whatever frames. What it gets it may
+    /// Tells that so many bytes of responses ([`Answers`]) were sent to the client on this connection. What it gets it may
     /// answer: with that, a client that acknowledges each DATA frame of a download is not taken for a flood.
     pub fn sent(&mut self, bytes: usize) {
         self.budgets.sent(bytes);

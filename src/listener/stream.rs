@@ -140,10 +140,12 @@ impl ClientStream {
         std::future::poll_fn(|cx| reader.poll_preface(&mut from, cx)).await
     }
 
-    /// Takes what comes for HTTP/2 frames from now on.
-    pub fn expect_frames(&mut self) {
+    /// Takes what comes for HTTP/2 frames from now on. What is returned counts the bytes of responses that are written.
+    pub fn expect_frames(&mut self) -> Arc<AtomicU64> {
         let reader = FrameReader::new(&self.connection.listener);
+        let delivered = reader.delivered();
         self.inner.get_mut().phase = Phase::Frames(Box::new(reader));
+        delivered
     }
 
     fn speaks_frames(&self) -> bool {
@@ -354,7 +356,7 @@ impl Inner {
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.output.poll_write(&mut self.io, cx, bytes))?;
         if let Phase::Frames(reader) = &mut self.phase {
-            reader.sent(written);
+            reader.sent(bytes.get(..written).unwrap_or_default());
         }
         Poll::Ready(Ok(written))
     }

@@ -22,8 +22,7 @@ use super::downstream::{Downstream, stream_of};
 /// Bytes of an HTTP/2 response that wait in memory for a client that does not take them, of up to 100 streams each. The
 /// engine's default is 400 KiB, and a response that fits in there counts as sent.
 const SEND_BUFFER: usize = 32 * 1024;
-/// Bytes that an HTTP/2 client takes each second while an answer is on its way to it; the answers to its PINGs are fewer,
-/// at the rate that [`crate::http2`] lets it send them.
+/// Bytes of answers that an HTTP/2 client takes each second, at least, while one is on its way to it.
 const PROGRESS: u64 = 240;
 /// How long an HTTP/2 client without requests may take to end its connection once asgate stops.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -127,30 +126,29 @@ impl<S: Serve> Http2<S> {
     }
 
     async fn run(self: Arc<Self>, mut stream: Box<ClientStream>, shutdown: ShutdownWatch) {
-        stream.expect_frames();
-        let taken = stream.taken();
+        let delivered = stream.expect_frames();
         tokio::select! {
             _ = self.process_new(stream, &shutdown) => {}
-            () = self.is_over(&taken, shutdown.clone()) => {}
+            () = self.is_over(&delivered, shutdown.clone()) => {}
         }
     }
 
     /// Waits until nothing more is to be expected of the connection: no request is in flight, and for a while the client
     /// has taken next to nothing, of an answer that is on its way perhaps. The engine's own timer does not see the latter, and it
     /// would wait for ever for a client that does not answer its GOAWAY.
-    async fn is_over(&self, taken: &AtomicU64, mut shutdown: ShutdownWatch) {
+    async fn is_over(&self, delivered: &AtomicU64, mut shutdown: ShutdownWatch) {
         let mut active = self.active.subscribe();
         loop {
             // The sender is ours.
             let _ = active.wait_for(|active| *active == 0).await;
-            let (before, is_stopping) = (taken.load(Ordering::Relaxed), *shutdown.borrow());
+            let (before, is_stopping) = (delivered.load(Ordering::Relaxed), *shutdown.borrow());
             let patience = if is_stopping { FAREWELL } else { self.idle_timeout };
             tokio::select! {
                 _ = active.changed() => continue,
                 _ = shutdown.wait_for(|stop| *stop), if !is_stopping => continue,
                 () = sleep(patience) => {}
             }
-            let since = taken.load(Ordering::Relaxed).saturating_sub(before);
+            let since = delivered.load(Ordering::Relaxed).saturating_sub(before);
             if since <= patience.as_secs().saturating_mul(PROGRESS) {
                 return;
             }

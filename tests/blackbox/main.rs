@@ -32,6 +32,7 @@ mod every_request_is_logged_once;
 mod failing_workers_behave_as_documented;
 mod failures_have_their_outcome;
 mod front_door_guide;
+mod front_regressions;
 mod greedy_clients_are_bounded;
 mod headers_are_rewritten;
 mod http2_floods_are_bounded;

@@ -1,12 +1,14 @@
 //! HTTP/2 frames on their way to the engine: counted, and with a deadline where the engine has none.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::http2::{Abuse, Gate};
+use crate::http2::{Abuse, Answers, Gate};
 use crate::listener::{Connection, Facts};
 use crate::net::deadline::Deadline;
 
@@ -17,6 +19,8 @@ const PREFACE: usize = 24;
 #[derive(Debug)]
 pub struct FrameReader {
     gate: Gate,
+    answers: Answers,
+    delivered: Arc<AtomicU64>,
     /// For the connection preface and for each header block, however many frames it comes in.
     limit: Duration,
     deadline: Deadline,
@@ -43,6 +47,8 @@ impl FrameReader {
         let gate = Gate::new(Instant::now().into_std());
         Self {
             gate,
+            answers: Answers::default(),
+            delivered: Arc::default(),
             limit: facts.header_timeout,
             deadline,
             awaited: Awaited::Preface,
@@ -72,9 +78,16 @@ impl FrameReader {
         Ok(())
     }
 
-    /// So many bytes were written to the client.
-    pub fn sent(&mut self, bytes: usize) {
-        self.gate.sent(bytes);
+    /// These bytes were written to the client.
+    pub fn sent(&mut self, bytes: &[u8]) {
+        let answers = self.answers.sent(bytes);
+        self.gate.sent(answers);
+        self.delivered.fetch_add(answers as u64, Ordering::Relaxed);
+    }
+
+    /// Counts the bytes of responses that were written.
+    pub fn delivered(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.delivered)
     }
 
     /// Ready when a header block, or the preface, has taken too long.

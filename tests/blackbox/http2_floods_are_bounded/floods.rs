@@ -35,6 +35,9 @@ fn id(n: usize) -> u32 {
 /// `x: y`, literally (RFC 7541 §6.2.2).
 const FIELD: [u8; 5] = [0x00, 1, b'x', 1, b'y'];
 
+/// "Behaviour that might be generating excessive load" (RFC 9113 §7).
+const ENHANCE_YOUR_CALM: u32 = 11;
+
 /// An upload that has begun.
 fn upload() -> Vec<u8> {
     frame(HEADERS, END_HEADERS, 1, &block(Method::Post, "/"))
@@ -153,7 +156,10 @@ fn every_flood_ends_its_connection() {
             if reached > ALLOWED_REQUESTS {
                 wrong.push(format!("{what}: {reached} requests reached the worker"));
             }
+            // The engine may be first, with streams that are reset before it has looked at them.
+            let by_engine = heard.goaway == Some(ENHANCE_YOUR_CALM);
             if let Some((reason, before)) = flood.reason.zip(counted)
+                && !by_engine
                 && target.abuse(reason) < before + 1.0
             {
                 wrong.push(format!("{what}: not counted as {reason}"));
