@@ -127,8 +127,11 @@ fn connections_beyond_the_most_are_one_line_in_the_log() {
         // No trusted proxy: those are not counted.
         let connect = || client_from(2, edge.address());
         for round in 0..ROUNDS {
-            let inside = [connect(), connect()];
-            edge.wait_for_metric(&open, 2.0);
+            let mut inside = [connect(), connect()];
+            // They are in for sure once they are served.
+            for client in &mut inside {
+                assert_eq!(client.get("/").status, 200, "{limit}: there is room, in round {round}");
+            }
             assert_eq!(connect().rest(), b"", "{limit}: one more, in round {round}");
             drop(inside);
             edge.wait_for_metric(&open, 0.0);
