@@ -24,6 +24,7 @@ use crate::http2;
 use crate::net;
 use crate::telemetry::{ConnectionRefusal, ListenerMetrics};
 use http::HeaderValue;
+use log::Level;
 use places::Places;
 use seldom::Seldom;
 pub use stream::{Arrival, ClientStream, Connection, Head, Refusal};
@@ -213,10 +214,12 @@ impl Listener {
             Ok(place) => place,
             Err(places::Full) => {
                 metrics.refused(ConnectionRefusal::MaxConnections);
-                self.full.say(|others| {
-                    let name = &self.door.facts.name;
-                    log::warn!("Connection refused, max_connections reached: listener={name} others={others}");
-                });
+                let (level, others) = self.full.level(Level::Warn);
+                let name = &self.door.facts.name;
+                log::log!(
+                    level,
+                    "Connection refused, max_connections reached: listener={name} others={others}"
+                );
                 return;
             }
         };

@@ -24,8 +24,8 @@ impl Peer {
         }
     }
 
-    /// A Unix-socket peer: it has no address and is never trusted.
-    pub fn unix() -> Self {
+    /// A peer without an address, as on a Unix socket: it is never trusted.
+    pub fn nameless() -> Self {
         Self { address: None, text: None }
     }
 
@@ -45,12 +45,12 @@ impl Peer {
     }
 }
 
-/// `ip:port`, or `local`.
+/// `ip:port`, or `unknown`.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             Some(address) => write!(f, "{address}"),
-            None => f.write_str("local"),
+            None => f.write_str("unknown"),
         }
     }
 }

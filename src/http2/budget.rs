@@ -9,12 +9,11 @@ use super::Abuse;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Bytes sent that explain a frame in answer to them. A client may acknowledge each DATA frame with a WINDOW_UPDATE
-/// for the stream and one for the connection, and gRPC measures the connection with a PING for each; but a PING,
-/// whose answer is 17 bytes long, must not explain the next.
+/// Bytes of responses that explain a frame in answer to them. A client may acknowledge each DATA frame with a
+/// WINDOW_UPDATE for the stream and one for the connection, and gRPC measures the connection with a PING for each.
 const ANSWERED: u64 = 24;
 
-/// Bytes sent that explain the end of a stream: a small response.
+/// Bytes of responses that explain the end of a stream: a small one.
 const RESPONSE: u64 = 512;
 
 /// What has a budget of its own.
@@ -37,7 +36,7 @@ pub struct Terms {
     pub burst: u64,
     /// Frames that come in each second.
     pub per_second: u64,
-    /// Bytes sent to the client for which one more comes in.
+    /// Bytes of responses for which one more comes in.
     pub explained_by: Option<u64>,
 }
 
@@ -91,7 +90,7 @@ impl Terms {
 #[derive(Debug)]
 pub struct Budgets {
     started: Instant,
-    /// Bytes sent to the client so far.
+    /// Bytes of responses so far.
     sent: u64,
     reset: Budget,
     ping: Budget,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use log::Level;
 use parking_lot::Mutex;
 
 /// Between two warnings of one kind.
@@ -19,11 +20,10 @@ struct Said {
 }
 
 impl Seldom {
-    /// Has `say` log it if it is time, with the number of those that were left out before.
-    pub fn say(&self, say: impl FnOnce(u64)) {
-        if let Some(unsaid) = self.due(Instant::now()) {
-            say(unsaid);
-        }
+    /// At which level to log it, and how many were left out at that level before: at its `usual` one if it is time, else
+    /// for those only who look for it.
+    pub fn level(&self, usual: Level) -> (Level, u64) {
+        self.due(Instant::now()).map_or((Level::Debug, 0), |unsaid| (usual, unsaid))
     }
 
     fn due(&self, now: Instant) -> Option<u64> {

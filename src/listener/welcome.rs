@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use log::Level;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
@@ -86,7 +87,7 @@ impl Door {
     fn visitor(&self, peer: net::Peer) -> Visitor {
         let peer = match peer {
             net::Peer::Tcp(address) => Peer::tcp(address),
-            net::Peer::Local => Peer::unix(),
+            net::Peer::Local => Peer::nameless(),
         };
         Visitor { peer, port: self.port, scheme: Scheme::Http, proxied: None }
     }
@@ -115,12 +116,12 @@ impl Door {
         }
         let facts = &self.facts;
         facts.metrics.refused(ConnectionRefusal::MaxConnectionsPerAddress);
-        self.warnings.each_full.say(|others| {
-            let name = &facts.name;
-            log::warn!(
-                "Connection refused, max_connections_per_address reached: listener={name} client={client} others={others}"
-            );
-        });
+        let (level, others) = self.warnings.each_full.level(Level::Warn);
+        let name = &facts.name;
+        log::log!(
+            level,
+            "Connection refused, max_connections_per_address reached: listener={name} client={client} others={others}"
+        );
         None
     }
 
@@ -145,10 +146,9 @@ impl Door {
             Err(_) => Unannounced::Late,
         };
         self.facts.metrics.refused(ConnectionRefusal::ProxyProtocol);
-        self.warnings.unannounced.say(|others| {
-            let name = &self.facts.name;
-            log::warn!("Connection refused, {why}: listener={name} peer={peer} others={others}");
-        });
+        let (level, others) = self.warnings.unannounced.level(Level::Warn);
+        let name = &self.facts.name;
+        log::log!(level, "Connection refused, {why}: listener={name} peer={peer} others={others}");
         None
     }
 
@@ -176,17 +176,15 @@ impl Door {
     /// Says why a client did not get into TLS, where somebody may have to do something about it.
     fn tell(&self, failure: &Failure, client: &Peer) {
         let name = &self.facts.name;
-        match failure {
-            Failure::Crowded => self.warnings.crowded.say(|others| {
-                log::warn!("Connection refused, max_handshakes reached: listener={name} others={others}");
-            }),
-            Failure::Rejected(_) => self.warnings.rejected.say(|others| {
-                log::info!("TLS handshake failed: listener={name} client={client} others={others} {failure}");
-            }),
-            Failure::Timeout | Failure::NotTls | Failure::Left => {
-                log::debug!("TLS handshake failed: listener={name} client={client} {failure}");
-            }
-        }
+        let (level, others) = match failure {
+            Failure::Crowded => self.warnings.crowded.level(Level::Warn),
+            Failure::Rejected(_) => self.warnings.rejected.level(Level::Info),
+            Failure::Timeout | Failure::NotTls | Failure::Left => (Level::Debug, 0),
+        };
+        log::log!(
+            level,
+            "TLS handshake failed: listener={name} client={client} others={others} {failure}"
+        );
     }
 }
 
@@ -197,7 +195,7 @@ impl Visitor {
         Self {
             peer: match (header.speaker, header.source) {
                 (Speaker::Proxy, _) => self.peer,
-                (Speaker::Client, source) => source.map_or_else(Peer::unix, Peer::tcp),
+                (Speaker::Client, source) => source.map_or_else(Peer::nameless, Peer::tcp),
             },
             port: header.destination.map(|to| to.port()).filter(|port| *port > 0).or(self.port),
             scheme: if header.tls.is_some() { Scheme::Https } else { self.scheme },

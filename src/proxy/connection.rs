@@ -48,7 +48,7 @@ pub async fn run<S: Serve>(service: S, mut stream: Box<ClientStream>, mut shutdo
     match speaks_http2 {
         None => stream.close().await,
         Some(false) => http1(&service, stream, shutdown).await,
-        Some(true) => Http2::new(service, &stream).run(stream, shutdown).await,
+        Some(true) => Http2::new(service, &mut stream).run(stream, shutdown).await,
     }
 }
 
@@ -87,7 +87,7 @@ async fn service_of<S: Serve>(
 ) -> Option<Box<ClientStream>> {
     let mut session = Box::new(ServerSession::new_http1(stream));
     if read_head(&mut session).await {
-        return service.serve(Downstream::new(session, shutdown.clone())).await;
+        return service.serve(Downstream::http1(session, shutdown.clone())).await;
     }
     service.refuse(stream_of(session)?).await;
     None
@@ -117,38 +117,41 @@ struct Http2<S> {
     idle_timeout: Duration,
     /// Requests in flight.
     active: watch::Sender<usize>,
+    /// Bytes of responses that were written.
+    delivered: Arc<AtomicU64>,
 }
 
 impl<S: Serve> Http2<S> {
-    fn new(service: S, stream: &ClientStream) -> Arc<Self> {
+    fn new(service: S, stream: &mut ClientStream) -> Arc<Self> {
         let idle_timeout = stream.connection().listener.idle_timeout;
-        Arc::new(Self { service, idle_timeout, active: watch::Sender::new(0) })
+        let delivered = stream.expect_frames();
+        Arc::new(Self { service, idle_timeout, active: watch::Sender::new(0), delivered })
     }
 
-    async fn run(self: Arc<Self>, mut stream: Box<ClientStream>, shutdown: ShutdownWatch) {
-        let delivered = stream.expect_frames();
+    async fn run(self: Arc<Self>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
         tokio::select! {
             _ = self.process_new(stream, &shutdown) => {}
-            () = self.is_over(&delivered, shutdown.clone()) => {}
+            () = self.is_over(shutdown.clone()) => {}
         }
     }
 
     /// Waits until nothing more is to be expected of the connection: no request is in flight, and for a while the client
     /// has taken next to nothing, of an answer that is on its way perhaps. The engine's own timer does not see the latter, and it
     /// would wait for ever for a client that does not answer its GOAWAY.
-    async fn is_over(&self, delivered: &AtomicU64, mut shutdown: ShutdownWatch) {
+    async fn is_over(&self, mut shutdown: ShutdownWatch) {
         let mut active = self.active.subscribe();
         loop {
             // The sender is ours.
             let _ = active.wait_for(|active| *active == 0).await;
-            let (before, is_stopping) = (delivered.load(Ordering::Relaxed), *shutdown.borrow());
+            let (before, is_stopping) =
+                (self.delivered.load(Ordering::Relaxed), *shutdown.borrow());
             let patience = if is_stopping { FAREWELL } else { self.idle_timeout };
             tokio::select! {
                 _ = active.changed() => continue,
                 _ = shutdown.wait_for(|stop| *stop), if !is_stopping => continue,
                 () = sleep(patience) => {}
             }
-            let since = delivered.load(Ordering::Relaxed).saturating_sub(before);
+            let since = self.delivered.load(Ordering::Relaxed).saturating_sub(before);
             if since <= patience.as_secs().saturating_mul(PROGRESS) {
                 return;
             }
@@ -181,7 +184,9 @@ impl<S: Serve> HttpServerApp for Http2<S> {
     ) -> Option<ReusedHttpStream> {
         let _in_flight = InFlight::enter(&self.active);
         // The engine goes on with the connection by itself.
-        let _ = self.service.serve(Downstream::new(Box::new(session), shutdown.clone())).await;
+        let delivered = Arc::clone(&self.delivered);
+        let client = Downstream::http2(Box::new(session), delivered, shutdown.clone());
+        let _ = self.service.serve(client).await;
         None
     }
 

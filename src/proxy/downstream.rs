@@ -2,6 +2,9 @@
 
 mod writing;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Version};
@@ -16,7 +19,7 @@ use crate::http1::request::Framing;
 use crate::listener::{ClientStream, Head};
 use crate::outcome::{BadRequest, Cause};
 pub use writing::Patience;
-use writing::Writing;
+use writing::{Taken, Writing};
 
 /// The parts of a request head that a header map does not hold.
 #[derive(Debug)]
@@ -55,23 +58,26 @@ enum Incoming {
 
 impl Downstream {
     /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
-    pub fn new(session: Box<ServerSession>, shutdown: ShutdownWatch) -> Self {
-        let taken = session.as_http1().and_then(client_stream_of).map(ClientStream::taken);
-        let mut client = Self {
-            session,
-            incoming: Incoming::Over,
-            sent: 0,
-            writing: Writing::new(DEFAULT_PATIENCE, taken.unwrap_or_default()),
-            shutdown,
+    pub fn http1(session: Box<ServerSession>, shutdown: ShutdownWatch) -> Self {
+        let stream = session.as_http1().and_then(client_stream_of);
+        let taken = Taken::ByClient(stream.map(ClientStream::taken).unwrap_or_default());
+        let incoming = match stream.and_then(ClientStream::head).map(|head| head.parts.framing) {
+            None | Some(Framing::Length(0)) => Incoming::Over,
+            Some(Framing::Length(length)) => Incoming::Length(length),
+            Some(Framing::Chunked) => Incoming::Chunked(Decoder::default()),
         };
-        if let Some(head) = client.stream().and_then(ClientStream::head) {
-            client.incoming = match head.parts.framing {
-                Framing::Length(0) => Incoming::Over,
-                Framing::Length(length) => Incoming::Length(length),
-                Framing::Chunked => Incoming::Chunked(Decoder::default()),
-            };
-        }
-        client
+        let writing = Writing::new(DEFAULT_PATIENCE, taken);
+        Self { session, incoming, sent: 0, writing, shutdown }
+    }
+
+    /// The same with HTTP/2; `delivered` counts what the client takes of all its streams.
+    pub fn http2(
+        session: Box<ServerSession>,
+        delivered: Arc<AtomicU64>,
+        shutdown: ShutdownWatch,
+    ) -> Self {
+        let writing = Writing::new(DEFAULT_PATIENCE, Taken::OnAllStreams(delivered));
+        Self { session, incoming: Incoming::Over, sent: 0, writing, shutdown }
     }
 
     /// The request line and what else of the head is not in its headers.
@@ -210,9 +216,6 @@ impl Downstream {
         self.hold();
         self.sent += piece.len() as u64;
         let Self { session, writing, .. } = self;
-        if session.as_http1().is_none() {
-            writing.expect(piece.len());
-        }
         let write = session.write_response_body(piece, false);
         writing.within(write).await
     }

@@ -17,7 +17,7 @@ use crate::support::wait_for;
 use crate::support::workers::{operate, said};
 
 const SITE: &str = "site.test";
-/// As the issue promises.
+/// As is promised.
 const SWAPS: usize = 100;
 
 /// A site whose files are exchanged while it is served.

@@ -77,7 +77,7 @@ fn an_untrusted_peer_can_forge_nothing() {
 
 #[test]
 fn a_unix_peer_has_no_address_and_no_trust() {
-    let seen = identified(&Peer::unix(), &[("x-forwarded-for", "1.1.1.1"), ("host", "a")]);
+    let seen = identified(&Peer::nameless(), &[("x-forwarded-for", "1.1.1.1"), ("host", "a")]);
     assert_eq!((seen.ip, seen.port, seen.from_trusted), (None, None, false), "nothing known");
     let expected = [
         "forwarded-proto: http".to_owned(),
@@ -225,7 +225,7 @@ fn a_listener_without_a_port_counts_as_its_scheme() {
     for (scheme, port) in [(Scheme::Http, "80"), (Scheme::Https, "443")] {
         let listener = Facts::new(scheme, None);
         let none = HeaderMap::new();
-        let seen = identify(&Peer::unix(), &none, &trusted(), &listener, Uuid::nil);
+        let seen = identify(&Peer::nameless(), &none, &trusted(), &listener, Uuid::nil);
         assert_eq!(seen.forwarded_port, port, "{}", scheme.as_str());
         assert_eq!(seen.forwarded_host, none.get(HOST).cloned(), "no host was named");
     }

@@ -40,7 +40,7 @@ pub struct ListenerTls {
     pub client_auth: Option<ClientAuth>,
     /// From the connection to the end of the handshake.
     pub handshake_timeout: Duration,
-    /// Handshakes under way; one more connection is closed. Not 0.
+    /// Handshakes under way; one more waits for its place. Not 0.
     pub max_handshakes: usize,
     /// `Strict-Transport-Security` (RFC 6797 §6.1), ready to send.
     pub hsts: Option<HeaderValue>,

@@ -34,6 +34,10 @@ pub struct Listener {
     /// Each connection begins with a header of the PROXY protocol, version 1 or 2, which says who the
     /// client is; one that does not is closed. Such a header is a claim that anyone can make, so on a
     /// TCP address only peers in `trusted_proxies` get in. Peers on a Unix socket always do.
+    ///
+    /// A header that names nobody (`UNKNOWN`, an address that is none of TCP) makes a client without an
+    /// address: nothing it says of itself is believed, and `allow` does not let it in. With `LOCAL` the
+    /// proxy speaks for itself.
     pub proxy_protocol: bool,
 
     /// Accept HTTP/2 beside HTTP/1.1. With `tls` the client and asgate agree on it in the handshake

@@ -223,8 +223,8 @@ pub struct Limits {
 
     /// Bytes in each second that a request body has to come in with, over the time that asgate waits
     /// for the client. One that is 10 s behind is answered with 408; being ahead counts for a minute at
-    /// most, and once the answer has begun it does not matter any more. This is the defence against clients that keep within `request_body` with a byte now and
-    /// then.
+    /// most, and once the answer has begun it does not matter any more. This is the defence against
+    /// clients that keep within `request_body` with a byte now and then.
     pub min_request_rate: OrOff<Size>,
 
     /// Bytes in each second that a client has to take of a response, counted likewise. The connection

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use log::Level;
 use tokio::time::Instant;
 
 use crate::http2::{Abuse, Answers, Gate};
@@ -100,11 +101,11 @@ impl FrameReader {
 pub fn closed_for(abuse: Abuse, connection: &Connection) -> io::Error {
     let Connection { peer, listener, .. } = connection;
     listener.metrics.abused(abuse.as_str());
-    listener.floods.say(|others| {
-        let name = &listener.name;
-        log::warn!(
-            "HTTP/2 connection closed: {abuse} listener={name} client={peer} others={others}"
-        );
-    });
+    let (level, others) = listener.floods.level(Level::Warn);
+    let name = &listener.name;
+    log::log!(
+        level,
+        "HTTP/2 connection closed: {abuse} listener={name} client={peer} others={others}"
+    );
     io::Error::other(abuse.as_str())
 }

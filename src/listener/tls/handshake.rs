@@ -52,7 +52,7 @@ pub struct Secured {
 pub enum Failure {
     #[error("the handshake took too long")]
     Timeout,
-    #[error("too many handshakes are under way")]
+    #[error("max_handshakes are under way")]
     Crowded,
     #[error("the client does not speak TLS")]
     NotTls,

@@ -24,14 +24,22 @@ pub struct Patience {
     pub rate: Option<u64>,
 }
 
+/// What counts the bytes that the client has taken.
+#[derive(Debug)]
+pub enum Taken {
+    /// Those of this response, and of others before it.
+    ByClient(Arc<AtomicU64>),
+    /// Those of the responses beside it, too: that they go on does not say that this one does.
+    OnAllStreams(Arc<AtomicU64>),
+}
+
 /// The writes of one response.
 #[derive(Debug)]
 pub struct Writing {
     patience: Patience,
     pace: Pace,
     deadline: Deadline,
-    /// Counts what the client's socket took, over all requests. HTTP/2 does not tell: there it counts what was to be written.
-    taken: Arc<AtomicU64>,
+    taken: Taken,
     /// Of that, what was there when the client was first waited for, and what it has earned time with since. What went
     /// into the system's buffers before says nothing of the client.
     earned: Option<u64>,
@@ -39,7 +47,7 @@ pub struct Writing {
 
 impl Writing {
     /// Writes that `taken` counts the bytes of.
-    pub fn new(patience: Patience, taken: Arc<AtomicU64>) -> Self {
+    pub fn new(patience: Patience, taken: Taken) -> Self {
         let pace = Pace::new(patience.rate);
         Self { patience, pace, deadline: Deadline::default(), taken, earned: None }
     }
@@ -48,11 +56,6 @@ impl Writing {
     pub fn set_patience(&mut self, patience: Patience) {
         self.patience = patience;
         self.pace = Pace::new(patience.rate);
-    }
-
-    /// So many bytes are about to be written to a client that does not tell how many it took.
-    pub fn expect(&self, bytes: usize) {
-        self.taken.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Waits for a write as long as the client takes bytes.
@@ -69,7 +72,8 @@ impl Writing {
             return written.map_err(|_| Cause::ClientClosed);
         }
         let mut last = Instant::now();
-        self.earned.get_or_insert(self.taken.load(Ordering::Relaxed));
+        // What was taken without a wait is no news of this one.
+        self.earn();
         loop {
             let since = Instant::now();
             self.deadline.arm_at(self.end(since, last));
@@ -89,12 +93,13 @@ impl Writing {
         }
     }
 
-    /// Counts what the client has taken since it was looked last; whether there was anything.
+    /// Counts what the client has taken since it was looked last; whether there was anything of this response.
     fn earn(&mut self) -> bool {
-        let taken = self.taken.load(Ordering::Relaxed);
+        let (Taken::ByClient(count) | Taken::OnAllStreams(count)) = &self.taken;
+        let taken = count.load(Ordering::Relaxed);
         let before = self.earned.replace(taken).unwrap_or(taken);
         self.pace.earn(taken.saturating_sub(before));
-        taken > before
+        taken > before && matches!(self.taken, Taken::ByClient(_))
     }
 
     /// When it is to be looked whether the client is too slow; `last`: when it was last seen to have taken something.

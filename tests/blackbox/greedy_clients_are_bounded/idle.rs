@@ -10,7 +10,7 @@ use crate::support::held::of_status;
 use crate::support::stub::Stub;
 use crate::support::wait_for;
 
-/// As the issue promises; fewer where the system does not allow so many descriptors.
+/// As is promised; fewer where the system does not allow so many descriptors.
 const CONNECTIONS: usize = 10_000;
 const LEAST: usize = 2_000;
 const ALLOWED_KB: u64 = 8;

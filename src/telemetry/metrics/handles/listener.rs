@@ -19,7 +19,7 @@ pub enum HandshakeResult {
     Resumed,
     /// Not over within `handshake_timeout`.
     Timeout,
-    /// Not begun: `max_handshakes` were under way.
+    /// No place came free within `handshake_timeout`: `max_handshakes` were under way.
     Crowded,
     /// The client does not speak TLS.
     NotTls,
