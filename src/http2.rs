@@ -25,8 +25,8 @@ mod answers;
 mod budget;
 mod frame;
 
-/// The client's first bytes, `PRI * HTTP/2.0` and so on (RFC 9113 §3.4). The engine checks them.
-const PREFACE: u32 = 24;
+/// The client's first bytes (RFC 9113 §3.4). The engine checks them.
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// CONTINUATION frames in one header block: as many as the engine takes, so that it is seen here when there are more.
 /// The headers that it takes, 64 KiB, fit into a HEADERS frame and three of them, and clients fill their frames.
@@ -61,7 +61,7 @@ impl Gate {
     /// For a connection whose first bytes, the preface, are still to be fed.
     pub fn new(now: Instant) -> Self {
         Self {
-            skip: PREFACE,
+            skip: PREFACE.len() as u32,
             start: Start::default(),
             block: None,
             blocks: 0,

@@ -15,6 +15,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use log::Level;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -23,8 +25,6 @@ use crate::config;
 use crate::http2;
 use crate::net;
 use crate::telemetry::{ConnectionRefusal, ListenerMetrics};
-use http::HeaderValue;
-use log::Level;
 use places::Places;
 use seldom::Seldom;
 pub use stream::{Arrival, ClientStream, Connection, Head, Refusal};

@@ -62,6 +62,7 @@ use forward::{Forward, Forwarded};
 pub use local::{Asked, Respond, Transport, serve_local};
 use private::PrivateConnections;
 use request::Request;
+pub use snapshot::Snapshot;
 
 /// Readers of foreign bytes that only this module uses: public for the fuzz targets, and for nothing else.
 #[doc(hidden)]
@@ -69,7 +70,6 @@ pub mod parsers {
     pub use super::cookies::value as cookie;
     pub use super::request::origin_form;
 }
-pub use snapshot::Snapshot;
 
 /// How long a client may take no byte of an answer to a request that has no route, and so no timeouts of its own.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -73,10 +73,10 @@ fn spend(
     identity: &Identity,
     exchange: &mut Exchange,
 ) -> Result<(), Cause> {
-    let (Some(limiter), Some(limit)) = (&route.limiter, &route.config.rate_limit) else {
+    let (Some(served), Some(limit)) = (&route.limit, &route.config.rate_limit) else {
         return Ok(());
     };
-    let verdict = limiter.take(key(limit, headers, identity), Instant::now());
+    let verdict = served.limiter.take(key(limit, headers, identity), Instant::now());
     if limit.dry_run {
         if !verdict.admitted {
             route.metrics.rate_limited(RateLimitMode::DryRun);

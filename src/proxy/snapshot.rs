@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::access::RateLimiter;
+use http::HeaderValue;
+
+use crate::access::{self, RateLimiter};
 use crate::client::TrustedProxies;
 use crate::config::{Config, Retry, Route};
 use crate::routing::Table;
@@ -23,7 +25,14 @@ pub struct ServedRoute {
     pub config: Route,
     pub metrics: RouteMetrics,
     /// Of its `rate_limit`.
-    pub limiter: Option<RateLimiter>,
+    pub limit: Option<ServedLimit>,
+}
+
+/// A route's rate limit and what clients are told of it.
+pub struct ServedLimit {
+    pub limiter: RateLimiter,
+    /// `RateLimit-Policy`, the same for every response.
+    pub policy: HeaderValue,
 }
 
 /// An upstream and what counts its requests.
@@ -55,11 +64,14 @@ impl Snapshot {
 impl ServedRoute {
     fn new(route: &Route, metrics: &Metrics) -> Self {
         let metrics = metrics.route(&route.name);
-        let limiter = route.rate_limit.as_ref().map(|limit| {
+        let limit = route.rate_limit.as_ref().map(|limit| {
             let mode = if limit.dry_run { RateLimitMode::DryRun } else { RateLimitMode::Refused };
             metrics.expect_rate_limit(mode);
-            RateLimiter::new(limit, Instant::now())
+            ServedLimit {
+                limiter: RateLimiter::new(limit, Instant::now()),
+                policy: access::policy_value(limit),
+            }
         });
-        Self { config: route.clone(), metrics, limiter }
+        Self { config: route.clone(), metrics, limit }
     }
 }

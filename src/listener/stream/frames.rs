@@ -9,12 +9,9 @@ use std::time::Duration;
 use log::Level;
 use tokio::time::Instant;
 
-use crate::http2::{Abuse, Answers, Gate};
+use crate::http2::{Abuse, Answers, Gate, PREFACE};
 use crate::listener::{Connection, Facts};
 use crate::net::deadline::Deadline;
-
-/// Bytes of the connection preface (RFC 9113 §3.4).
-const PREFACE: usize = 24;
 
 /// Follows what a client sends on an HTTP/2 connection.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ impl FrameReader {
             limit: facts.header_timeout,
             deadline,
             awaited: Awaited::Preface,
-            preface: PREFACE,
+            preface: PREFACE.len(),
         }
     }
 

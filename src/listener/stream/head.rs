@@ -11,14 +11,13 @@ use tokio::time::Instant;
 
 use crate::http1::Fault;
 use crate::http1::request::{self, RequestHead};
+use crate::http2::PREFACE;
 use crate::listener::Facts;
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
 
 /// Read from the socket at once while a head is expected.
 const READ_SIZE: usize = 8 * 1024;
-/// What an HTTP/2 connection starts with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Why a request that had begun is not given to the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

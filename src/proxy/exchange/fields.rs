@@ -62,9 +62,9 @@ impl Exchange {
         {
             head.insert_header(STRICT_TRANSPORT_SECURITY, hsts.clone())?;
         }
-        let limit = route.and_then(|route| route.config.rate_limit.as_ref());
+        let limit = route.and_then(|route| route.limit.as_ref());
         if let (Some(limit), Some(verdict)) = (limit, &self.rate) {
-            head.insert_header(RATE_LIMIT_POLICY.clone(), access::policy_value(limit))?;
+            head.insert_header(RATE_LIMIT_POLICY.clone(), limit.policy.clone())?;
             head.insert_header(RATE_LIMIT.clone(), access::state_value(verdict))?;
             if !verdict.admitted {
                 let seconds = verdict.retry_after.as_secs_f64().ceil().max(1.0);
