@@ -93,7 +93,8 @@ pub struct WorkerStatus {
     pub state: WorkerState,
     /// Why it is in this state, for people; `null` when there is nothing to explain.
     pub reason: Option<String>,
-    /// Whether it gets requests like every other; one that is only tried for want of a better does not.
+    /// Whether it gets requests like every other; one that comes after others, or only with connections that it has
+    /// already, does not.
     pub in_rotation: bool,
     /// Counts the starts from 1; 0 for a fixed worker.
     pub generation: u64,

@@ -81,18 +81,16 @@ impl Pool {
             uptime_seconds: Some(current.age.as_secs_f64()),
             ..base
         };
-        match self.member(&name, current.generation) {
+        match self.member(&name) {
             Some(member) => with_pool(status, &member),
             None => status,
         }
     }
 
-    /// The worker as its pool has it.
-    fn member(&self, name: &str, generation: u64) -> Option<Arc<Worker>> {
-        self.upstream.workers().into_iter().find(|worker| {
-            let identity = worker.identity();
-            *identity.name == *name && identity.generation == generation
-        })
+    /// The worker as its pool has it. That may be another generation than its supervisor spoke of a moment ago: one takes
+    /// the place of the other in one step, so the worker is in rotation all the time.
+    fn member(&self, name: &str) -> Option<Arc<Worker>> {
+        self.upstream.workers().into_iter().find(|worker| *worker.identity().name == *name)
     }
 
     pub(super) fn mark_fixed(&self, name: &str, drained: bool) -> Result<(), Refusal> {
@@ -159,8 +157,8 @@ fn with_pool(status: WorkerStatus, worker: &Worker) -> WorkerStatus {
     WorkerStatus {
         state: if is_ejected { WorkerState::Ejected } else { status.state },
         reason: status.reason.or(is_ejected.then(|| "too many requests to it failed".to_owned())),
-        // One that is only tried when there is nobody else does not count.
-        in_rotation: worker.fitness() > Fitness::LastResort,
+        // One that comes after others, or only with the connections that it has, does not count.
+        in_rotation: worker.fitness() == Fitness::Full,
         slots: worker.slots() as u64,
         weight: worker.weight().get(),
         connects: metrics.connects(),
