@@ -122,9 +122,11 @@ impl Serve for App {
         let id = exchange.request_id.clone();
         let answer = Answer::error(cause, &id, None);
         let body = answer.body.len() as u64;
-        let sent = timeout(PATIENCE, stream.answer(&answer.into_bytes(&id))).await;
-        if sent.is_ok_and(|sent| sent.is_ok()) {
-            exchange.response_body = body;
+        if let Ok(answer) = answer.into_bytes(&id, |head| exchange.dress(head)) {
+            let sent = timeout(PATIENCE, stream.answer(&answer)).await;
+            if sent.is_ok_and(|sent| sent.is_ok()) {
+                exchange.response_body = body;
+            }
         }
         drop(exchange);
         stream.close().await;

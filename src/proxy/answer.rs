@@ -1,6 +1,5 @@
 //! Answers that asgate gives itself: errors, redirects, fixed texts.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -83,17 +82,26 @@ impl Answer {
         id: &HeaderValue,
         dress: impl FnOnce(&mut ResponseHeader),
     ) -> Result<(), Cause> {
-        let mut head = self.head(id).map_err(|error| {
-            log::error!("Cannot build an answer: {error}");
-            Cause::ClientClosed
-        })?;
-        dress(&mut head);
+        let head = self.dressed_head(id, dress)?;
         let bodiless = client.method() == Method::HEAD || self.body.is_empty();
         client.write_head(head).await?;
         if !bodiless {
             client.write_body(self.body).await?;
         }
         client.finish().await
+    }
+
+    fn dressed_head(
+        &self,
+        id: &HeaderValue,
+        dress: impl FnOnce(&mut ResponseHeader),
+    ) -> Result<ResponseHeader, Cause> {
+        let mut head = self.head(id).map_err(|error| {
+            log::error!("Cannot build an answer: {error}");
+            Cause::ClientClosed
+        })?;
+        dress(&mut head);
+        Ok(head)
     }
 
     fn head(&self, id: &HeaderValue) -> pingora::Result<ResponseHeader> {
@@ -121,26 +129,30 @@ impl Answer {
     }
 
     /// The whole response as HTTP/1.1 bytes, for a request that the engine never got. The connection ends with it.
-    pub fn into_bytes(self, id: &HeaderValue) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// There is none that could be sent; the log says why.
+    pub(super) fn into_bytes(
+        self,
+        id: &HeaderValue,
+        dress: impl FnOnce(&mut ResponseHeader),
+    ) -> Result<Vec<u8>, Cause> {
+        let head = self.dressed_head(id, dress)?;
         let reason = self.status.canonical_reason().unwrap_or_default();
-        let mut head = format!("HTTP/1.1 {} {reason}\r\n", self.status.as_u16());
-        let mut put = |name: &str, value: &str| {
-            // Writing to a string cannot fail.
-            let _ = write!(head, "{name}: {value}\r\n");
-        };
-        put("Date", &httpdate::fmt_http_date(SystemTime::now()));
-        put("Content-Type", self.content_type.unwrap_or("text/plain"));
-        put("Content-Length", &self.body.len().to_string());
-        put("Cache-Control", "no-store");
-        put("X-Request-Id", id.to_str().unwrap_or_default());
-        if let Some(allow) = self.allow {
-            put("Allow", allow);
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let mut bytes = format!(
+            "HTTP/1.1 {} {reason}\r\ndate: {date}\r\nconnection: close\r\n",
+            self.status.as_u16()
+        )
+        .into_bytes();
+        for (name, value) in &head.headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
         }
-        put("Connection", "close");
-        let mut bytes = head.into_bytes();
         bytes.extend_from_slice(b"\r\n");
         bytes.extend_from_slice(&self.body);
-        bytes
+        Ok(bytes)
     }
 }
 

@@ -24,7 +24,7 @@ use super::downstream::{Downstream, stream_of};
 const SEND_BUFFER: usize = 32 * 1024;
 /// Bytes of answers that an HTTP/2 client takes each second, at least, while one is on its way to it.
 const PROGRESS: u64 = 240;
-/// How long an HTTP/2 client without requests may take to end its connection once asgate stops.
+/// How long an HTTP/2 client without requests may take to end its connection once it is told to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What the requests of a connection are served by.
@@ -129,30 +129,39 @@ impl<S: Serve> Http2<S> {
     }
 
     async fn run(self: Arc<Self>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
+        // What the engine takes for a stop: it says GOAWAY, and waits for what it was asked before.
+        let (end, ending) = watch::channel(false);
         tokio::select! {
-            _ = self.process_new(stream, &shutdown) => {}
-            () = self.is_over(shutdown.clone()) => {}
+            _ = self.process_new(stream, &ending) => {}
+            () = self.end(shutdown, end) => {}
         }
     }
 
-    /// Waits until nothing more is to be expected of the connection: no request is in flight, and for a while the client
-    /// has taken next to nothing, of an answer that is on its way perhaps. The engine's own timer does not see the latter, and it
-    /// would wait for ever for a client that does not answer its GOAWAY.
-    async fn is_over(&self, mut shutdown: ShutdownWatch) {
+    /// Has the connection ended in order when asgate stops, or when it was idle for long enough. Returns when the client
+    /// has had its time to end it: the engine would wait for ever for one that does not answer its GOAWAY.
+    async fn end(&self, mut shutdown: ShutdownWatch, end: watch::Sender<bool>) {
+        tokio::select! {
+            _ = shutdown.wait_for(|stop| *stop) => {}
+            () = self.idle_for(self.idle_timeout) => {}
+        }
+        end.send_replace(true);
+        self.idle_for(FAREWELL).await;
+    }
+
+    /// Waits until no request was in flight for `time`, in which the client took next to nothing, of an answer that is
+    /// on its way perhaps: the engine's own timer does not see the latter.
+    async fn idle_for(&self, time: Duration) {
         let mut active = self.active.subscribe();
         loop {
             // The sender is ours.
             let _ = active.wait_for(|active| *active == 0).await;
-            let (before, is_stopping) =
-                (self.delivered.load(Ordering::Relaxed), *shutdown.borrow());
-            let patience = if is_stopping { FAREWELL } else { self.idle_timeout };
+            let before = self.delivered.load(Ordering::Relaxed);
             tokio::select! {
                 _ = active.changed() => continue,
-                _ = shutdown.wait_for(|stop| *stop), if !is_stopping => continue,
-                () = sleep(patience) => {}
+                () = sleep(time) => {}
             }
             let since = self.delivered.load(Ordering::Relaxed).saturating_sub(before);
-            if since <= patience.as_secs().saturating_mul(PROGRESS) {
+            if since <= time.as_secs().saturating_mul(PROGRESS) {
                 return;
             }
         }

@@ -76,9 +76,11 @@ impl<R: Respond> Serve for Local<R> {
     async fn refuse(&self, mut stream: Box<ClientStream>) {
         let id = new_id();
         let (refusal, _) = stream.refusal();
-        let answer = Answer::error(refusal_cause(refusal), &id, None).into_bytes(&id);
-        // The client may be gone already.
-        let _ = stream.answer(&answer).await;
+        let answer = Answer::error(refusal_cause(refusal), &id, None);
+        if let Ok(answer) = answer.into_bytes(&id, |_| ()) {
+            // The client may be gone already.
+            let _ = stream.answer(&answer).await;
+        }
         stream.close().await;
     }
 }

@@ -334,6 +334,8 @@ http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "the control: it serves");
     expect_problem(&edge.connect().get("/die"), 502, "its last request");
+    // A line is written after its answer: the next request's must not come before it.
+    edge.wait_for_log(2);
     let down = || {
         edge.metrics()
             .lines()

@@ -1,16 +1,21 @@
 //! A connection on which nothing happens is closed after the listener's `idle_timeout`, before its first request as well as
 //! between two, and whatever the client would like; one on which something happens is not.
 
+use std::io::Read;
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
+use crate::support::frames::{DATA, Frames, GOAWAY};
 use crate::support::http2;
 use crate::support::stub::Stub;
 use crate::support::wait_for;
 
 /// What the tests configure.
 const IDLE: Duration = Duration::from_millis(400);
+/// How long an HTTP/2 client is given to end the connection itself.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// What a busy machine may add to it.
 const SLACK: Duration = Duration::from_secs(4);
 
@@ -108,21 +113,43 @@ fn a_connection_in_use_is_not_idle() {
     });
 }
 
+/// In order: the client hears that nothing more is answered (RFC 9113 §6.8), before the connection ends.
 #[test]
-fn http2_connections_too() {
+fn http2_connections_with_goaway() {
     let stub = Stub::ok();
     let edge = edge(&stub);
-    let seconds = http2::run(
-        edge.address(),
-        "unused = c.until_closed()\n\
-         c = Http2(int(sys.argv[1]))\n\
-         status = c.answer(c.open('GET', '/'))['status']\n\
-         tell([unused, status, c.until_closed()])",
-    );
-    assert_eq!(seconds[1], 200, "{seconds}");
-    for (what, seconds) in [("without a request", &seconds[0]), ("after a request", &seconds[2])] {
-        let after = Duration::from_secs_f64(seconds.as_f64().expect("seconds"));
+    for (what, asks) in [("without a request", false), ("after a request", true)] {
+        let mut client = Frames::connect(edge.address());
+        if asks {
+            client.get(1, "/");
+            client.until(DATA);
+        }
+        let begun = Instant::now();
+        let frames = client.until(GOAWAY);
+        let goaway = frames.last().expect("it is there");
+        assert_eq!(goaway.payload[4..8], [0; 4], "{what}: without an error: {goaway:?}");
+        let rest: Vec<_> =
+            std::iter::from_fn(|| client.next()).filter(|frame| frame.kind != GOAWAY).collect();
+        assert!(rest.is_empty(), "{what}: then it ends: {rest:#?}");
+        let after = begun.elapsed();
         assert!(after >= IDLE - Duration::from_millis(100), "{what}: only after {after:?}");
         assert!(after < IDLE + SLACK, "{what}: at last, not after {after:?}");
     }
+}
+
+/// The engine waits for the answer to its PING before it says its last GOAWAY.
+#[test]
+fn http2_connections_of_clients_that_do_not_answer() {
+    let stub = Stub::ok();
+    let edge = edge(&stub);
+    let mut stream = TcpStream::connect(edge.address()).expect("connected");
+    let _client = Frames::over(stream.try_clone().expect("a second handle"));
+    let begun = Instant::now();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).expect("the end, and no reset");
+    let after = begun.elapsed();
+    assert!(after >= IDLE - Duration::from_millis(100), "only after {after:?}");
+    assert!(after < IDLE + FAREWELL + SLACK, "at last, not after {after:?}");
+    let goaway = said.windows(5).any(|bytes| bytes == [0, 0, 8, GOAWAY, 0]);
+    assert!(goaway, "it was told: {said:?}");
 }

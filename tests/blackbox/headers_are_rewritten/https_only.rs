@@ -109,8 +109,9 @@ fn nor_behind_a_proxy_that_speaks_no_http() {
     }
 }
 
-/// The lines of HSTS in the answers to `/app`, `/own`, `/moved` and `/nowhere` of an edge with this `hsts`.
-fn hsts(hsts: &str) -> [Vec<String>; 4] {
+/// The lines of HSTS in the answers to `/app`, `/own`, `/moved`, `/nowhere` and to what is no request at all, of an edge
+/// with this `hsts`.
+fn hsts(hsts: &str) -> [Vec<String>; 5] {
     let stub = Stub::start(|mut accepted| {
         while let Some(request) = accepted.request() {
             let own = request.starts_with("GET /own");
@@ -127,7 +128,7 @@ fn hsts(hsts: &str) -> [Vec<String>; 4] {
     let edge = Front { listeners: &["", &tls], routes, ..Front::default() }.before(stub.address());
     let tunnel = Tunnel::to(edge.address_of(1), &Tls::trusting(&authority, Offer::default()), SITE);
     let lines = |address: SocketAddr| {
-        ["/app", "/own", "/moved", "/nowhere"].map(|path| {
+        ["/app", "/own", "/moved", "/nowhere", "/app twice"].map(|path| {
             let response = Client::connect(address).get(path);
             let found = answered(&response, "strict-transport-security");
             found.into_iter().map(str::to_owned).collect::<Vec<_>>()
@@ -135,7 +136,8 @@ fn hsts(hsts: &str) -> [Vec<String>; 4] {
     };
     let none: Vec<String> = Vec::new();
     let own = vec!["max-age=1".to_owned()];
-    assert_eq!(lines(edge.address()), [none.clone(), own, none.clone(), none], "RFC 6797 §7.2");
+    let plain = [none.clone(), own, none.clone(), none.clone(), none];
+    assert_eq!(lines(edge.address()), plain, "RFC 6797 §7.2");
     lines(tunnel.address())
 }
 
@@ -152,11 +154,12 @@ fn hsts_is_told_over_tls_alone() {
             Some("max-age=31536000; includeSubDomains; preload"),
         ),
     ] {
-        let [app, kept, moved, nowhere] = hsts(keys);
+        let [app, kept, moved, nowhere, refused] = hsts(keys);
         let expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
         assert_eq!(app, expected, "the app's answer with {keys:?}");
         assert_eq!(kept, own, "the app's own is the app's, with {keys:?}");
         assert_eq!(moved, expected, "a redirect with {keys:?}");
         assert_eq!(nowhere, expected, "an error with {keys:?}");
+        assert_eq!(refused, expected, "a head that is refused, with {keys:?}");
     }
 }

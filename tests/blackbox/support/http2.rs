@@ -83,13 +83,6 @@ class Http2:
             pass
         return found
 
-    def until_closed(self):
-        """Seconds until the edge closes the connection."""
-        begun = time.monotonic()
-        while self.pump():
-            pass
-        return time.monotonic() - begun
-
 def tell(value):
     print(json.dumps(value))
 
