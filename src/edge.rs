@@ -7,6 +7,7 @@
 mod desk;
 mod doors;
 mod fixed;
+mod open_files;
 mod operations;
 mod pool;
 mod workers;
@@ -96,7 +97,8 @@ impl Edge {
         };
         let telemetry = Arc::new(Telemetry::new(access, Box::new(io::stdout()))?);
         let upstreams = set_up(config)?;
-        let listeners = bind(config, &telemetry)?;
+        let settings = open_files::affordable(&config.listeners);
+        let listeners = bind(config, &settings, &telemetry)?;
         let desk =
             config.admin.as_ref().map(|address| bind_desk(address, &telemetry)).transpose()?;
         let mut workers = match Workers::start(config, &upstreams, &telemetry) {
@@ -106,7 +108,7 @@ impl Edge {
                 return Err(error.into());
             }
         };
-        let doors = listeners.iter().zip(&config.listeners);
+        let doors = listeners.iter().zip(&settings);
         let doors = doors.map(|(listener, settings)| Door::new(listener, settings)).collect();
         let operator = Operator::new(doors, &upstreams, &workers, Arc::clone(&telemetry));
         let operator = Arc::new(operator);
@@ -233,7 +235,11 @@ fn set_up(config: &Config) -> Result<Vec<Arc<Upstream>>, StartError> {
     upstreams.collect()
 }
 
-fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartError> {
+fn bind(
+    config: &Config,
+    settings: &[config::Listener],
+    telemetry: &Telemetry,
+) -> Result<Vec<Listener>, StartError> {
     // A head is read before its route is known, so the most generous route sets the bounds.
     let limits = || config.routes.iter().map(|route| &route.limits);
     let bounds = listener::Bounds {
@@ -241,8 +247,7 @@ fn bind(config: &Config, telemetry: &Telemetry) -> Result<Vec<Listener>, StartEr
         max_lines: limits().map(|limits| limits.headers).fold(DEFAULT_LINES, usize::max),
         trusted: TrustedProxies::new(&config.trusted_proxies),
     };
-    config
-        .listeners
+    settings
         .iter()
         .map(|listener| {
             let metrics = telemetry.metrics().listener(&listener.address.to_string());

@@ -28,13 +28,12 @@ mod frame;
 /// The client's first bytes (RFC 9113 §3.4). The engine checks them.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// CONTINUATION frames in one header block: as many as the engine takes, so that it is seen here when there are more.
-/// The headers that it takes, 64 KiB, fit into a HEADERS frame and three of them, and clients fill their frames.
-const MAX_CONTINUATIONS: u32 = 5;
+/// CONTINUATION frames in one header block, at least: as many as the engine takes, so that it is seen here when there are
+/// more. Headers of 64 KiB fit into a HEADERS frame and three of them, and clients fill their frames.
+const LEAST_CONTINUATIONS: u32 = 5;
 
-/// Bytes of one header block, still compressed. The engine's bound for the headers that come out of it is half of
-/// that.
-const MAX_BLOCK: u32 = 128 * 1024;
+/// Bytes of a frame's payload: what the engine announces (RFC 9113 §6.5.2, SETTINGS_MAX_FRAME_SIZE).
+const MAX_FRAME: u32 = 16 * 1024;
 
 /// What a client sends on one HTTP/2 connection, followed frame by frame.
 #[derive(Debug)]
@@ -46,6 +45,10 @@ pub struct Gate {
     /// Header blocks that have begun.
     blocks: u64,
     budgets: Budgets,
+    /// Bytes of one header block, still compressed.
+    max_block: u32,
+    /// CONTINUATION frames in one.
+    max_continuations: u32,
 }
 
 /// The header block that is coming in, or the last one.
@@ -58,14 +61,19 @@ struct Block {
 }
 
 impl Gate {
-    /// For a connection whose first bytes, the preface, are still to be fed.
-    pub fn new(now: Instant) -> Self {
+    /// For a connection whose first bytes, the preface, are still to be fed, and whose client was told to send no headers
+    /// of more than `max_headers` bytes (SETTINGS_MAX_HEADER_LIST_SIZE). A block may have twice as many.
+    pub fn new(max_headers: u32, now: Instant) -> Self {
+        let frames = (max_headers / MAX_FRAME).max(1);
         Self {
             skip: PREFACE.len() as u32,
             start: Start::default(),
             block: None,
             blocks: 0,
             budgets: Budgets::new(now),
+            max_block: max_headers.saturating_mul(2),
+            // The engine's own arithmetic.
+            max_continuations: frames.saturating_add(frames / 4).max(LEAST_CONTINUATIONS),
         }
     }
 
@@ -127,7 +135,7 @@ impl Gate {
             }
         };
         let (bytes, continuations) = (before.0 + frame.length, before.1);
-        if bytes > MAX_BLOCK || continuations > MAX_CONTINUATIONS {
+        if bytes > self.max_block || continuations > self.max_continuations {
             return Err(Abuse::ContinuationFlood);
         }
         self.block = Some(Block { bytes, continuations, ends: frame.ends_headers() });

@@ -53,6 +53,15 @@ pub struct Facts {
     pub floods: Seldom,
 }
 
+impl Facts {
+    /// Bytes of the headers of an HTTP/2 request, as SETTINGS_MAX_HEADER_LIST_SIZE counts them (RFC 9113 §6.5.2): with 32
+    /// for each line. What this lets through is small enough to be answered for its size by its route.
+    pub fn max_header_list(&self) -> u32 {
+        let lines = self.max_lines.saturating_mul(32);
+        u32::try_from(self.max_head.saturating_add(lines)).unwrap_or(u32::MAX)
+    }
+}
+
 impl fmt::Debug for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Facts").field("name", &self.name).finish_non_exhaustive()
@@ -85,6 +94,8 @@ pub struct Listener {
     door: Arc<Door>,
     places: Places,
     full: Seldom,
+    /// Connections that could not be accepted.
+    failed: Seldom,
 }
 
 impl Listener {
@@ -148,7 +159,8 @@ impl Listener {
             tls: acceptor.map(Arc::new),
             warnings: Warnings::default(),
         };
-        Ok(Self { socket, address, door: Arc::new(door), places, full: Seldom::default() })
+        let (full, failed) = (Seldom::default(), Seldom::default());
+        Ok(Self { socket, address, door: Arc::new(door), places, full, failed })
     }
 
     /// Where it listens, with the real port where port 0 was configured.
@@ -191,7 +203,11 @@ impl Listener {
                 }
                 Err(error) => {
                     let name = &self.door.facts.name;
-                    log::error!("Cannot accept connections: listener={name} {error}");
+                    let (level, unsaid) = self.failed.level(Level::Error);
+                    log::log!(
+                        level,
+                        "Cannot accept connections: listener={name} {error} unsaid={unsaid}"
+                    );
                     tokio::time::sleep(FAILED_PAUSE).await;
                 }
             }

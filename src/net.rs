@@ -8,12 +8,12 @@ pub mod tls;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::config::Address;
@@ -25,6 +25,9 @@ mod platform;
 #[path = "net/windows.rs"]
 mod platform;
 
+pub use platform::raise_open_files;
+#[cfg(unix)]
+pub use platform::restore_open_files;
 use platform::{LocalListener, LocalStream};
 
 /// Connections the kernel holds until they are accepted; the kernel clips it to its own limit.
@@ -159,6 +162,22 @@ impl AsyncWrite for Stream {
     }
 }
 
+impl Stream {
+    /// Whether the other side is known to have closed its direction, whatever is still to be read.
+    pub fn is_closed_by_peer(&self) -> bool {
+        // What is known is known at once.
+        let mut context = Context::from_waker(Waker::noop());
+        let ready = match self {
+            Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut context),
+            Self::Local(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut context),
+            Self::Tls(session) => {
+                pin!(session.socket().ready(Interest::READABLE)).poll(&mut context)
+            }
+        };
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+}
+
 /// Whether a read that does not wait found nothing, not even an end.
 fn is_nothing(read: &io::Result<usize>) -> bool {
     matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
@@ -214,8 +233,14 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_tcp_keepalive(&dead_peer())?;
+                // None of them is needed to serve it, and a client may be gone already.
+                let set = stream
+                    .set_nodelay(true)
+                    .and_then(|()| SockRef::from(&stream).set_tcp_keepalive(&dead_peer()))
+                    .and_then(|()| platform::queue_little(&stream));
+                if let Err(error) = set {
+                    log::debug!("Socket options not set: client={peer} {error}");
+                }
                 Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
             }
             Self::Local(listener) => Ok((Stream::Local(listener.accept().await?), Peer::Local)),

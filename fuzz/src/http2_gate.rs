@@ -19,7 +19,8 @@ const FEW_CONTINUATIONS: usize = 5;
 /// The type of a CONTINUATION frame (RFC 9113 §6.10).
 const CONTINUATION: u8 = 9;
 
-/// The longest header block that passes, in bytes.
+/// The headers that the client was told to send at most, in bytes, and the longest block of them that passes.
+const MAX_HEADERS: u32 = 64 * 1024;
 const MAX_BLOCK: usize = 128 * 1024;
 
 /// What the gate says of bytes: its verdict, and where they leave it.
@@ -53,7 +54,7 @@ pub fn check(bytes: &[u8]) {
 /// Feeds a new gate in pieces of `step` bytes, all of them a second after the connection began.
 fn seen(bytes: &[u8], step: usize) -> Seen {
     let began = Instant::now();
-    let mut gate = Gate::new(began);
+    let mut gate = Gate::new(MAX_HEADERS, began);
     let now = began + Duration::from_secs(1);
     let verdict = bytes.chunks(step).try_for_each(|piece| gate.feed(piece, now));
     Seen { verdict, open_block: gate.open_block(), between_frames: gate.is_between_frames() }

@@ -6,6 +6,9 @@ use super::Fault;
 
 /// Longest chunk-size line, extensions included; workers send none.
 const MAX_SIZE_LINE: usize = 4 * 1024;
+/// Bytes of size lines beyond what their chunks account for, 16 each and two for each byte of data: a body's limit counts
+/// its data, and extensions around single bytes would be a thousand times as much (CVE-2023-39326).
+const MAX_OVERHEAD: u64 = 16 * 1024;
 /// Longest trailer section; trailers are read and dropped.
 const MAX_TRAILER: usize = 16 * 1024;
 
@@ -35,11 +38,12 @@ enum State {
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
+    overhead: u64,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { state: State::Size }
+        Self { state: State::Size, overhead: 0 }
     }
 }
 
@@ -55,7 +59,13 @@ impl Decoder {
                     let Some(line) = take_line(input, MAX_SIZE_LINE)? else {
                         return Ok(Decoded::More);
                     };
-                    self.state = match chunk_size(&line)? {
+                    let size = chunk_size(&line)?;
+                    let accounted = size.saturating_mul(2).saturating_add(16);
+                    self.overhead = (self.overhead + line.len() as u64).saturating_sub(accounted);
+                    if self.overhead > MAX_OVERHEAD {
+                        return Err(Fault::Chunk);
+                    }
+                    self.state = match size {
                         0 => State::Trailer(0),
                         size => State::Data(size),
                     };

@@ -17,6 +17,8 @@ pub enum Abuse {
     WindowFlood,
     /// A header block that does not end, in frames or in bytes (CVE-2024-27316, CVE-2024-24549).
     ContinuationFlood,
+    /// A header block, or the connection preface, that is not there in time.
+    SlowHeaders,
     /// Frames that carry nothing and end nothing (CVE-2019-9518).
     EmptyFrames,
     /// Frames that can only be answered with an error: of a wrong length, a window grown by nothing, a stream that
@@ -28,13 +30,14 @@ pub enum Abuse {
 
 impl Abuse {
     /// For whoever keeps one counter for each.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RapidReset,
         Self::PingFlood,
         Self::SettingsFlood,
         Self::PriorityFlood,
         Self::WindowFlood,
         Self::ContinuationFlood,
+        Self::SlowHeaders,
         Self::EmptyFrames,
         Self::MalformedFrames,
         Self::UnknownFrames,
@@ -49,6 +52,7 @@ impl Abuse {
             Self::PriorityFlood => "priority_flood",
             Self::WindowFlood => "window_flood",
             Self::ContinuationFlood => "continuation_flood",
+            Self::SlowHeaders => "slow_headers",
             Self::EmptyFrames => "empty_frames",
             Self::MalformedFrames => "malformed_frames",
             Self::UnknownFrames => "unknown_frames",

@@ -16,6 +16,9 @@ const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const PRIORITY_UPDATE: u8 = 16;
 
+/// As asgate announces it where no route says otherwise, roughly.
+const MAX_HEADERS: u32 = 64 * 1024;
+
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -34,7 +37,7 @@ fn window_update(increment: u32) -> Vec<u8> {
 /// A gate that has seen the preface, and the time at which it did.
 fn open() -> (Gate, Instant) {
     let now = Instant::now();
-    let mut gate = Gate::new(now);
+    let mut gate = Gate::new(MAX_HEADERS, now);
     gate.feed(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", now).expect("the preface");
     (gate, now)
 }
@@ -124,13 +127,25 @@ fn requests_and_bodies_have_no_bound() {
 }
 
 #[test]
+fn a_larger_list_of_headers_may_have_more_frames() {
+    for (max_headers, frames) in [(0, 5), (65_536, 5), (98_304, 7), (1 << 20, 80)] {
+        let now = Instant::now();
+        let mut gate = Gate::new(max_headers.max(1_000), now);
+        gate.feed(PREFACE, now).expect("the preface");
+        gate.feed(&frame(HEADERS, END_STREAM, &[0x82]), now).expect("a block begins");
+        let (count, abuse) = bound(&mut gate, &frame(CONTINUATION, 0, &[0x82]), now);
+        assert_eq!((count, abuse), (frames, Abuse::ContinuationFlood), "for {max_headers} bytes");
+    }
+}
+
+#[test]
 fn a_header_block_ends_in_time() {
     let block = |frames: usize, size: usize| {
         let mut bytes = frame(HEADERS, END_STREAM, &[0x82]);
         (0..frames).for_each(|_| bytes.extend(frame(CONTINUATION, 0, &vec![0x82; size])));
         bytes
     };
-    let largest = MAX_BLOCK as usize - 1;
+    let largest = 2 * MAX_HEADERS as usize - 1;
     let cases = [
         (block(4, 1), Ok(()), "frames below the bound"),
         (block(5, 1), Ok(()), "frames at the bound"),
@@ -169,7 +184,7 @@ fn blocks_are_counted_one_by_one() {
 #[test]
 fn tells_where_in_the_conversation_it_is() {
     let now = Instant::now();
-    let mut gate = Gate::new(now);
+    let mut gate = Gate::new(MAX_HEADERS, now);
     let headers = frame(HEADERS, 0, &[0x82, 0x84]);
     let last = frame(CONTINUATION, END_HEADERS, &[0x86]);
     let steps: [(&[u8], bool, bool, &str); 12] = [

@@ -15,12 +15,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 
 use tokio_util::io::poll_read_buf;
 
 use crate::client::{self, Peer};
 use crate::http1::request::RequestHead;
+use crate::http2::Abuse;
 use crate::net::Stream;
 use crate::net::deadline::Deadline;
 use crate::proxy_protocol::ProxiedTls;
@@ -34,6 +35,8 @@ use output::Output;
 
 /// Room made for each read of a body.
 const BODY_READ_SIZE: usize = 16 * 1024;
+/// How often it is looked whether a client has left that has sent more than is read from it.
+const CLOSED_LOOKS: Duration = Duration::from_secs(1);
 /// How long a connection that asgate closes is read from, so that the client gets the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read from such a connection at most.
@@ -219,6 +222,17 @@ impl ClientStream {
         .await
     }
 
+    /// Waits until the client has closed its side, although what it sent is not read. It is looked now and then.
+    pub async fn closed(&self) {
+        let mut looks = interval(CLOSED_LOOKS);
+        loop {
+            looks.tick().await;
+            if self.inner.lock().io.is_closed_by_peer() {
+                return;
+            }
+        }
+    }
+
     /// Holds written bytes back until [`Self::release`], whatever flushes the engine asks for.
     pub fn hold(&self) {
         self.inner.lock().output.hold();
@@ -335,7 +349,8 @@ impl Inner {
         if source.is_empty() {
             let read = Pin::new(&mut self.io).poll_read(cx, buffer);
             if let (Phase::Frames(reader), Poll::Pending) = (&mut self.phase, &read) {
-                return reader.poll_late(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+                ready!(reader.poll_late(cx));
+                return Poll::Ready(Err(frames::closed_for(Abuse::SlowHeaders, connection)));
             }
             ready!(read)?;
         } else {

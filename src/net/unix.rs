@@ -1,4 +1,4 @@
-//! Sockets on Unix systems.
+//! Sockets on Unix systems, and how many a process may have.
 
 use std::fs::Permissions;
 use std::io;
@@ -6,10 +6,34 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 pub use tokio::net::UnixStream as LocalStream;
-use tokio::net::{TcpSocket, UnixListener};
+use tokio::net::{TcpSocket, TcpStream, UnixListener};
+
+/// The limits of open files that this process was started with, since they were changed.
+static INHERITED: OnceLock<Rlimit> = OnceLock::new();
+
+/// Raises the soft limit of open files to the hard one (getrlimit(2), RLIMIT_NOFILE): it is low for the sake of programs
+/// that use select(2). Returns how many that are; `None` is any number.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, ..limits };
+    setrlimit(Resource::Nofile, raised)?;
+    // Called twice, the first has it right.
+    let _ = INHERITED.set(limits);
+    Ok(raised.current)
+}
+
+/// Takes back what [`raise_open_files`] did, in a process about to run another program. Neither allocates nor locks.
+pub fn restore_open_files() -> io::Result<()> {
+    match INHERITED.get() {
+        Some(limits) => Ok(setrlimit(Resource::Nofile, *limits)?),
+        None => Ok(()),
+    }
+}
 
 /// A listening Unix socket and its file.
 #[derive(Debug)]
@@ -94,6 +118,20 @@ pub fn peek(stream: &LocalStream, buffer: &mut [MaybeUninit<u8>]) -> io::Result<
 
 /// Nothing to do: a refused connection fails at once here.
 pub fn refuse_fast(_socket: &TcpSocket) {}
+
+/// Bytes that were written and not sent, above which a socket takes no more.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 * 1024;
+
+/// Has the system keep little that is not on its way yet (`TCP_NOTSENT_LOWAT`, tcp(7)). It would keep megabytes, and tell
+/// of a client that takes them when a third of that is gone: a slow one would look like one that takes nothing.
+pub fn queue_little(stream: &TcpStream) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = stream;
+    Ok(())
+}
 
 /// Lets a restarted edge bind while connections of the last one are in TIME_WAIT. On Unix this shares no live port.
 pub fn own_port(socket: &Socket) -> io::Result<()> {

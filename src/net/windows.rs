@@ -11,8 +11,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::Socket;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
+use tokio::net::{TcpSocket, TcpStream};
 use windows_sys::Win32::Networking::WinSock;
 
 /// A Unix socket stream; there is none.
@@ -21,6 +21,10 @@ pub struct LocalStream(Infallible);
 
 impl LocalStream {
     pub fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
+        match self.0 {}
+    }
+
+    pub async fn ready(&self, _: Interest) -> io::Result<Ready> {
         match self.0 {}
     }
 }
@@ -116,6 +120,11 @@ pub fn refuse_fast(socket: &TcpSocket) {
     }
 }
 
+/// Nothing to do: the system fits what it buffers to the connection, and tells of each part of it that was sent.
+pub fn queue_little(_stream: &TcpStream) -> io::Result<()> {
+    Ok(())
+}
+
 /// Keeps other processes from binding the same port: on Windows `SO_REUSEADDR` would let them.
 pub fn own_port(socket: &Socket) -> io::Result<()> {
     let on: i32 = 1;
@@ -131,4 +140,9 @@ pub fn own_port(socket: &Socket) -> io::Result<()> {
         )
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Nothing to raise: handles are not limited in number.
+pub fn raise_open_files() -> io::Result<Option<u64>> {
+    Ok(None)
 }

@@ -11,6 +11,7 @@ use http::header::HeaderValue;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::Reuse;
+use crate::http1::response::ResponseHead;
 use crate::outcome::Cause;
 use crate::telemetry::ConnectionKind;
 use crate::upstream::{Check, ConnectError, Connection, Keeping, Slot};
@@ -108,7 +109,7 @@ impl Errand<'_> {
                 return Err(Failure::ours(Cause::TotalTimeout));
             }
             // The attempt goes on without us and ends in the pool.
-            cause = client.left(), if self.may_watch() => return Err(Failure::ours(cause)),
+            cause = client.left() => return Err(Failure::ours(cause)),
             () = self.bounds.cut.cancelled() => return Err(Failure::ours(Cause::Stopping)),
         };
         exchange.connect = Some(begun.elapsed());
@@ -136,36 +137,14 @@ impl Errand<'_> {
         mut client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Failure)> {
-        let forward = self.forward;
-        let persistence = match self.upstream.pool.policy().reuse {
-            Reuse::Never => Persistence::Close,
-            Reuse::Safe | Reuse::Always | Reuse::PerClient => Persistence::KeepAlive,
-        };
-        let target = Target {
-            path: &self.path,
-            location: slot.worker().location(),
-            preserve_host: forward.action.preserve_host,
-            persistence,
-        };
-        let changes = Changes::new(forward.headers, exchange);
-        let head = encode::request_head(
-            forward.request,
-            client.headers(),
-            forward.identity,
-            &target,
-            &changes,
-        );
-        match head {
-            Ok(head) => self.upload.begin(head),
-            Err(cause) => {
-                slot.park(connection, Keeping::Anybody, Check::Notes);
-                return Err((client, Failure::ours(cause)));
-            }
+        if let Err(cause) = self.begin(&slot, &mut client, exchange).await {
+            slot.park(connection, Keeping::Anybody, Check::Notes);
+            return Err((client, Failure::ours(cause)));
         }
         let judge = Judge {
             wish: &self.wish,
             retries: self.retries,
-            method: &forward.request.method,
+            method: &self.forward.request.method,
             worker: slot.worker(),
             attempts: exchange.attempts,
         };
@@ -179,7 +158,7 @@ impl Errand<'_> {
         };
         let relay = Relay {
             client: &mut client,
-            request: forward.request,
+            request: self.forward.request,
             bounds: &self.bounds,
             upload: &mut self.upload,
             answers: &answers,
@@ -187,32 +166,94 @@ impl Errand<'_> {
         };
         match relay.run(connection).await {
             Ok(End::Complete(connection)) => {
-                let status = exchange.sent_status.unwrap_or_default();
-                match connection {
-                    Some(connection) if forward.request.has_unusual_body() => connection.close(),
-                    Some(connection) => self.keep(connection, &slot, self.check_after(status)),
-                    None => {}
-                }
-                exchange.completed(status);
-                Ok(Forwarded::Done(client))
+                self.complete(connection, slot, client, exchange).await
             }
             Ok(End::Upgraded(connection, head)) => {
-                match response_head::switching(&head, &exchange.request_id) {
-                    Ok(mut head) => {
-                        exchange.dress(&mut head);
-                        tunnel::switch(client, connection, head, &self.bounds, exchange).await;
-                        Ok(Forwarded::Gone)
-                    }
-                    Err(cause) => {
-                        connection.close();
-                        Err((client, Failure::of_worker(cause)))
-                    }
-                }
+                self.upgrade(connection, *head, client, exchange).await
             }
             Err(broken) => {
                 // A worker that says nothing to anybody is mute; one that answers others has a slow request.
                 let is_mute = slot.worker().heard() == heard;
                 self.broken(broken, is_mute, slot.worker(), client, exchange).await
+            }
+        }
+    }
+
+    /// Writes the head that `slot`'s worker is sent.
+    async fn begin(
+        &mut self,
+        slot: &Slot,
+        client: &mut Downstream,
+        exchange: &Exchange,
+    ) -> Result<(), Cause> {
+        // Nobody is to compute for a client that is gone.
+        if client.is_reset().await {
+            return Err(Cause::ClientClosed);
+        }
+        let forward = self.forward;
+        let persistence = match self.upstream.pool.policy().reuse {
+            Reuse::Never => Persistence::Close,
+            Reuse::Safe | Reuse::Always | Reuse::PerClient => Persistence::KeepAlive,
+        };
+        let target = Target {
+            path: &self.path,
+            location: slot.worker().location(),
+            preserve_host: forward.action.preserve_host,
+            persistence,
+        };
+        let changes = Changes::new(forward.headers, exchange);
+        let (request, headers) = (forward.request, client.headers());
+        let head = encode::request_head(request, headers, forward.identity, &target, &changes)?;
+        self.upload.begin(head);
+        Ok(())
+    }
+
+    /// Gives the worker's connection and its slot back, then sends the client the end of the response: neither waits for
+    /// a slow client, and what that asks for next finds them.
+    async fn complete(
+        &mut self,
+        connection: Option<Connection>,
+        slot: Slot,
+        mut client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Failure)> {
+        let status = exchange.sent_status.unwrap_or_default();
+        match connection {
+            Some(connection) if self.forward.request.has_unusual_body() => connection.close(),
+            Some(connection) => self.keep(connection, &slot, self.check_after(status)),
+            None => {}
+        }
+        drop(slot);
+        match client.finish().await {
+            Ok(()) => {
+                exchange.completed(status);
+                Ok(Forwarded::Done(client))
+            }
+            Err(cause) => {
+                exchange.aborted(cause);
+                client.abort().await;
+                Ok(Forwarded::Gone)
+            }
+        }
+    }
+
+    /// Carries on what the worker agreed to speak from now on.
+    async fn upgrade(
+        &self,
+        connection: Connection,
+        head: ResponseHead,
+        client: Downstream,
+        exchange: &mut Exchange,
+    ) -> Result<Forwarded, (Downstream, Failure)> {
+        match response_head::switching(&head, &exchange.request_id) {
+            Ok(mut head) => {
+                exchange.dress(&mut head);
+                tunnel::switch(client, connection, head, &self.bounds, exchange).await;
+                Ok(Forwarded::Gone)
+            }
+            Err(cause) => {
+                connection.close();
+                Err((client, Failure::of_worker(cause)))
             }
         }
     }

@@ -22,6 +22,9 @@ use super::downstream::{Downstream, stream_of};
 /// Bytes of an HTTP/2 response that wait in memory for a client that does not take them, of up to 100 streams each. The
 /// engine's default is 400 KiB, and a response that fits in there counts as sent.
 const SEND_BUFFER: usize = 32 * 1024;
+/// Bytes of request bodies that an HTTP/2 connection may have sent and no worker taken; a stream's are 64 KiB. With the
+/// engine's default, which is that too, one request whose worker does not read would hold up all others.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of answers that an HTTP/2 client takes each second, at least, while one is on its way to it.
 const PROGRESS: u64 = 240;
 /// How long an HTTP/2 client without requests may take to end its connection once it is told to.
@@ -115,6 +118,8 @@ async fn read_head(session: &mut ServerSession) -> bool {
 struct Http2<S> {
     service: S,
     idle_timeout: Duration,
+    /// Bytes of a request's headers.
+    max_header_list: u32,
     /// Requests in flight.
     active: watch::Sender<usize>,
     /// Bytes of responses that were written.
@@ -123,9 +128,11 @@ struct Http2<S> {
 
 impl<S: Serve> Http2<S> {
     fn new(service: S, stream: &mut ClientStream) -> Arc<Self> {
-        let idle_timeout = stream.connection().listener.idle_timeout;
+        let facts = &stream.connection().listener;
+        let (idle_timeout, max_header_list) = (facts.idle_timeout, facts.max_header_list());
         let delivered = stream.expect_frames();
-        Arc::new(Self { service, idle_timeout, active: watch::Sender::new(0), delivered })
+        let active = watch::Sender::new(0);
+        Arc::new(Self { service, idle_timeout, max_header_list, active, delivered })
     }
 
     async fn run(self: Arc<Self>, stream: Box<ClientStream>, shutdown: ShutdownWatch) {
@@ -202,6 +209,8 @@ impl<S: Serve> HttpServerApp for Http2<S> {
     fn h2_options(&self) -> Option<H2Options> {
         let mut options = default_h2_options();
         options.max_send_buffer_size(SEND_BUFFER);
+        options.max_header_list_size(self.max_header_list);
+        options.initial_connection_window_size(CONNECTION_WINDOW);
         Some(options)
     }
 }

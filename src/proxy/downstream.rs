@@ -2,8 +2,11 @@
 
 mod writing;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, HeaderMap, HeaderValue};
@@ -30,6 +33,9 @@ pub enum Line {
 
 /// Bytes of a later request that are kept while one is served; more stay with the client until it is their turn.
 const MAX_AHEAD: usize = 64 * 1024;
+
+/// Bytes that an HTTP/2 client has to take for it to count as news of it: those of a frame.
+const HTTP2_PIECE: usize = 16 * 1024;
 
 /// Before a route is known, which has timeouts of its own.
 const DEFAULT_PATIENCE: Patience =
@@ -184,7 +190,17 @@ impl Downstream {
                 return Cause::ClientClosed;
             }
         }
-        std::future::pending().await
+        stream.closed().await;
+        Cause::ClientClosed
+    }
+
+    /// Whether the client has reset its HTTP/2 stream. Of HTTP/1.1 it would take a system call to know.
+    pub async fn is_reset(&mut self) -> bool {
+        if self.stream().is_some() {
+            return false;
+        }
+        let mut left = pin!(self.left());
+        poll_fn(|cx| Poll::Ready(left.as_mut().poll(cx).is_ready())).await
     }
 
     /// Sets how long the client may take for what is written from now on.
@@ -212,12 +228,16 @@ impl Downstream {
     ///
     /// # Errors
     /// The client left, or takes nothing.
-    pub async fn write_body(&mut self, piece: Bytes) -> Result<(), Cause> {
+    pub async fn write_body(&mut self, mut piece: Bytes) -> Result<(), Cause> {
         self.hold();
         self.sent += piece.len() as u64;
         let Self { session, writing, .. } = self;
-        let write = session.write_response_body(piece, false);
-        writing.within(write).await
+        let at_once = if session.is_http2() { HTTP2_PIECE } else { usize::MAX };
+        while !piece.is_empty() {
+            let part = piece.split_to(piece.len().min(at_once));
+            writing.within(session.write_response_body(part, false)).await?;
+        }
+        Ok(())
     }
 
     /// Sends what was written.

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::Version;
 use http::header::HeaderMap;
 use tokio::time::Instant;
 
@@ -22,7 +21,7 @@ use super::hash_key;
 use super::place::Wanted;
 use super::private::{self, PrivateConnections};
 use super::relay::Bounds;
-use super::request::{Body, Request};
+use super::request::Request;
 use super::retry::{Retries, Retry};
 use super::snapshot::ServedUpstream;
 use super::upload::Upload;
@@ -140,7 +139,6 @@ impl Errand<'_> {
                 metrics: &self.upstream.metrics,
                 wish: &self.wish,
                 bounds: &self.bounds,
-                watch_client: self.may_watch(),
                 end: if last.is_none() { End::Back } else { End::Front },
                 may_hope: last.as_ref().is_none_or(Failure::found_nobody),
             };
@@ -178,10 +176,5 @@ impl Errand<'_> {
             }
             last = Some(failure);
         }
-    }
-
-    /// Whether what the client sends next can be kept until it is wanted, so that its leave is seen.
-    pub(super) fn may_watch(&self) -> bool {
-        self.forward.request.version != Version::HTTP_2 || self.forward.request.body == Body::None
     }
 }

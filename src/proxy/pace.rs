@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-/// What it may be waited for before it has earned anything: a client may have a slow start.
-const GRACE: Duration = Duration::from_secs(10);
 /// What it can save up: much at once is no leave to do nothing for hours.
 const MOST: Duration = Duration::from_secs(60);
 
@@ -20,9 +18,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At least `rate` bytes per second, from now on.
-    pub fn new(rate: Option<u64>) -> Self {
-        Self { rate, left: GRACE }
+    /// At least `rate` bytes per second, from now on. `grace`: what the client may be waited for before it has earned
+    /// anything.
+    pub fn new(rate: Option<u64>, grace: Duration) -> Self {
+        Self { rate, left: grace }
     }
 
     /// So many bytes were sent, or taken.
@@ -48,9 +47,11 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const GRACE: Duration = Duration::from_secs(10);
+
     /// A client that is waited for `seconds` seconds, and moves so many bytes in each: how long it lasts.
     fn lasts(rate: Option<u64>, first: u64, each: u64, seconds: u64) -> u64 {
-        let mut pace = Pace::new(rate);
+        let mut pace = Pace::new(rate, GRACE);
         pace.earn(first);
         for second in 1..seconds {
             pace.spend(Duration::from_secs(1));
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn small_pieces_earn_their_part() {
-        let mut pace = Pace::new(Some(2_000_000));
+        let mut pace = Pace::new(Some(2_000_000), GRACE);
         pace.spend(GRACE);
         (0..1_000).for_each(|_| pace.earn(1_400));
         assert_eq!(pace.left(), Some(Duration::from_millis(700)), "1.4 MB at 2 MB a second");
@@ -89,7 +90,7 @@ mod tests {
 
     #[test]
     fn numbers_do_not_run_over() {
-        let mut pace = Pace::new(Some(1));
+        let mut pace = Pace::new(Some(1), GRACE);
         pace.earn(u64::MAX);
         pace.earn(u64::MAX);
         assert_eq!(pace.left(), Some(MOST), "the most");

@@ -21,8 +21,6 @@ pub struct Wanted<'a> {
     pub metrics: &'a UpstreamMetrics,
     pub wish: &'a Wish,
     pub bounds: &'a Bounds<'a>,
-    /// Whether what the client sends next can be kept until it is wanted, so that its leave is seen.
-    pub watch_client: bool,
     /// Whether it had a slot before, and so goes before those who had none.
     pub end: End,
     /// Whether it waits for workers that are to be expected, or takes what is there.
@@ -84,7 +82,7 @@ impl Wanted<'_> {
                     Some(Err(NoWorker)) | None => Err(Cause::NoWorker),
                 },
                 () = sleep_until(until) => return Err(late),
-                cause = client.left(), if self.watch_client => return Err(cause),
+                cause = client.left() => return Err(cause),
                 () = self.bounds.cut.cancelled() => return Err(Cause::Stopping),
                 () = sleep_until(looks_again.unwrap_or(until)), if looks_again.is_some() => {
                     // Nobody comes: those that were tried must be well after all, or there is nobody.

@@ -30,9 +30,12 @@ use super::response_head;
 use super::retry::Retry;
 use super::upload::Upload;
 
+/// How long a client is waited for whatever its pace, before the first bytes of a body.
+const SLOW_START: Duration = Duration::from_secs(10);
+
 /// How an exchange with a worker ended well.
 pub enum End {
-    /// The response is complete and sent; the worker's connection may be used again if there is one.
+    /// The response is complete, its end not sent; the worker's connection may be used again if there is one.
     Complete(Option<Connection>),
     /// The worker agreed to speak another protocol on this connection.
     Upgraded(Connection, Box<ResponseHead>),
@@ -141,7 +144,8 @@ enum Step {
 }
 
 impl Relay<'_> {
-    /// Carries the exchange out on `connection`, which is closed unless it is given back.
+    /// Carries the exchange out on `connection`, which is closed unless it is given back. The end of the response is left
+    /// to be sent ([`Downstream::finish`]): what is done with the connection is done before its client can ask again.
     pub async fn run(self, mut connection: Connection) -> Result<End, Broken> {
         let now = Instant::now();
         let running = Running {
@@ -149,7 +153,7 @@ impl Relay<'_> {
             begun: now,
             asked: now,
             moved: now,
-            pace: Pace::new(self.bounds.min_request_rate),
+            pace: Pace::new(self.bounds.min_request_rate, SLOW_START),
             awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
             write_error: None,
             response: Response::Nothing,
@@ -269,12 +273,12 @@ impl Running<'_> {
 
     /// Passes a 1xx response on (RFC 9110 §15.2). HTTP/1.0 has none, and Pingora's HTTP/2 sends none.
     async fn inform(&mut self, head: ResponseHead) -> Result<(), Cause> {
+        if self.relay.request.version != Version::HTTP_11 {
+            return Ok(());
+        }
         if head.status == StatusCode::CONTINUE {
             self.awaiting_continue = false;
             self.moved = Instant::now();
-        }
-        if self.relay.request.version != Version::HTTP_11 {
-            return Ok(());
         }
         let client = &mut *self.relay.client;
         client.write_head(response_head::informational(&head)?).await?;
@@ -321,7 +325,6 @@ impl Running<'_> {
             client.flush().await?;
             return Ok(Step::Continue);
         }
-        client.finish().await?;
         let clean = !closed && connection.input().is_empty() && upload.is_sent();
         Ok(Step::Complete { reusable: clean && download.leaves_reusable() })
     }

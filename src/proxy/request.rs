@@ -3,7 +3,7 @@
 //! HTTP/1.1 heads were checked byte by byte before the engine parsed them (`http1::request`); here the forms of a
 //! target (RFC 9112 §3.2) and of `Host` are brought together, and what is ambiguous is refused.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, UPGRADE};
 use http::{Method, Version};
 
 use crate::http1::request::Framing;
@@ -112,13 +112,13 @@ impl Request {
             body,
             websocket: is_websocket(headers, method, version) && body == Body::None,
             closes: is_connection_option(headers, b"close"),
-            expects_continue: version == Version::HTTP_11 && expects_continue(headers),
+            expects_continue: version != Version::HTTP_10 && expects_continue(headers),
             head_size: headers
                 .iter()
                 .map(|(name, value)| name.as_str().len() + value.len() + 4)
                 .sum(),
             target_size: target.len(),
-            lines: headers.len(),
+            lines: lines(headers, version),
         })
     }
 
@@ -202,6 +202,15 @@ fn is_websocket(headers: &HeaderMap, method: &Method, version: Version) -> bool 
 
 fn is_connection_option(headers: &HeaderMap, option: &[u8]) -> bool {
     headers.get_all(CONNECTION).iter().any(|value| has_token(Some(value), option))
+}
+
+/// Header lines as HTTP/1.1 would have them: HTTP/2 clients send cookies one by one (RFC 9113 §8.2.3).
+fn lines(headers: &HeaderMap, version: Version) -> usize {
+    let cookies = match version {
+        Version::HTTP_2 => headers.get_all(COOKIE).iter().count(),
+        _ => 0,
+    };
+    headers.len().saturating_sub(cookies.saturating_sub(1))
 }
 
 fn expects_continue(headers: &HeaderMap) -> bool {

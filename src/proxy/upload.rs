@@ -157,11 +157,6 @@ impl Upload {
         !self.ended && !self.broken && self.pending().is_empty()
     }
 
-    /// Whether the client has nothing more to send, or nobody wants it.
-    pub fn is_over(&self) -> bool {
-        self.ended || self.broken
-    }
-
     /// Whether the worker has got all of the request.
     pub fn is_sent(&self) -> bool {
         self.ended && !self.broken && self.pending().is_empty()

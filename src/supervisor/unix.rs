@@ -29,6 +29,7 @@ pub use self::guardian::{Guardian, guardian_main};
 pub(super) use self::listeners::is_listed;
 pub(super) use super::listening::Listening;
 use crate::config::Address;
+use crate::net;
 
 /// Whether workers can be reached by Unix sockets.
 pub(super) const UNIX_SOCKETS: bool = true;
@@ -95,6 +96,7 @@ impl Groups {
     /// None on this system: what cannot be had is done without.
     pub(super) fn prepare(&self, command: &mut Command) -> io::Result<Prepared> {
         command.process_group(0);
+        restore_limits(command);
         #[cfg(target_os = "linux")]
         die_with_parent(command);
         let cgroup = self.cgroups.as_ref().and_then(|cgroups| {
@@ -106,6 +108,12 @@ impl Groups {
         });
         Ok(Prepared { cgroup })
     }
+}
+
+/// Lets the process have as many open files as if asgate had not asked for more for itself.
+fn restore_limits(command: &mut Command) {
+    // SAFETY: the closure reads a value that was written before, and makes one system call, setrlimit(2).
+    unsafe { command.pre_exec(net::restore_open_files) };
 }
 
 /// Lets the process write itself into a control group before it can start another.

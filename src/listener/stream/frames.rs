@@ -42,7 +42,7 @@ impl FrameReader {
     pub fn new(facts: &Facts) -> Self {
         let mut deadline = Deadline::default();
         deadline.arm(Some(facts.header_timeout));
-        let gate = Gate::new(Instant::now().into_std());
+        let gate = Gate::new(facts.max_header_list(), Instant::now().into_std());
         Self {
             gate,
             answers: Answers::default(),

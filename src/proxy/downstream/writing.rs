@@ -13,6 +13,9 @@ use crate::net::deadline::Deadline;
 use crate::outcome::Cause;
 use crate::proxy::pace::Pace;
 
+/// How long a client is waited for, at least and at most, before its pace is looked at.
+const GRACE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+
 /// How long the client may take no byte that is written to it, and how few on the whole.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -22,6 +25,15 @@ pub struct Patience {
     pub total: Option<Instant>,
     /// Bytes per second.
     pub rate: Option<u64>,
+}
+
+impl Patience {
+    /// One who may take nothing for a while must not be given up for its pace before that is over: a system that reads for
+    /// a slow program tells of hundreds of kilobytes at a time, once there is room for so many.
+    fn pace(&self) -> Pace {
+        let (least, most) = GRACE;
+        Pace::new(self.rate, self.each.map_or(most, |each| each.clamp(least, most)))
+    }
 }
 
 /// What counts the bytes that the client has taken.
@@ -48,14 +60,13 @@ pub struct Writing {
 impl Writing {
     /// Writes that `taken` counts the bytes of.
     pub fn new(patience: Patience, taken: Taken) -> Self {
-        let pace = Pace::new(patience.rate);
-        Self { patience, pace, deadline: Deadline::default(), taken, earned: None }
+        Self { patience, pace: patience.pace(), deadline: Deadline::default(), taken, earned: None }
     }
 
     /// Sets how long the client may take from now on.
     pub fn set_patience(&mut self, patience: Patience) {
         self.patience = patience;
-        self.pace = Pace::new(patience.rate);
+        self.pace = patience.pace();
     }
 
     /// Waits for a write as long as the client takes bytes.

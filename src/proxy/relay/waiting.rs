@@ -22,13 +22,12 @@ impl Running<'_> {
         self.deadline.arm_at(self.phase().0);
         let waits_since = self.waits_for_body().then(Instant::now);
         let Self { relay: Relay { client, upload, .. }, deadline, .. } = self;
-        let (wants_body, is_over) = (upload.wants_body(), upload.is_over());
+        let wants_body = upload.wants_body();
         let mut from_client = pin!(async move {
-            match (wants_body, is_over) {
-                (true, _) => client.body().await,
-                (_, true) => Err(client.left().await),
-                // The worker must take what is there first.
-                (false, false) => std::future::pending().await,
+            match wants_body {
+                true => client.body().await,
+                // There is no more, or the worker must take what is there first.
+                false => Err(client.left().await),
             }
         });
         let event = poll_fn(|cx| {
@@ -64,9 +63,9 @@ impl Running<'_> {
     pub(super) fn phase(&self) -> (Option<Instant>, Cause) {
         let Bounds { phases, total, .. } = *self.relay.bounds;
         let (after, cause) = match self.response {
+            Response::Body(_) => (phases.idle, Cause::IdleTimeout),
             _ if self.waits_for_body() => (phases.request_body, Cause::BodyTimeout),
             Response::Nothing | Response::Awaited => (phases.first_byte, Cause::FirstByteTimeout),
-            Response::Body(_) => (phases.idle, Cause::IdleTimeout),
         };
         let at = after.and_then(|after| self.moved.checked_add(after));
         let at = at.into_iter().chain(self.too_slow_at()).min();

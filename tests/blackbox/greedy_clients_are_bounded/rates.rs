@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
@@ -18,6 +19,7 @@ const SLACK: Duration = Duration::from_secs(6);
 const ROUTES: &str = "  \
     - { match: { path: /off }, upstream: u, limits: { min_request_rate: off, min_response_rate: off } }\n  \
     - { match: { path: /100 }, upstream: u, limits: { min_request_rate: 100B } }\n  \
+    - { match: { path: /fast }, upstream: u, limits: { min_response_rate: 100KiB }, timeouts: { client_write: 10s } }\n  \
     - { upstream: u }";
 
 /// Sends `piece` bytes of a body every 200 ms until an answer comes or `time` has passed: its status, and after how long.
@@ -134,68 +136,114 @@ fn flooding() -> Stub {
     })
 }
 
-#[test]
-fn a_response_has_to_be_taken_with_some_speed() {
-    let stub = flooding();
-    let edge = Edge::before(&[stub.address()], ROUTES);
-    let address = edge.address();
-    let read = move |path: &'static str, size: usize, pause: u64, time: Duration| {
+/// Bytes of a response that are read each time, and the pause in between.
+struct Reading {
+    path: &'static str,
+    size: usize,
+    pause: Duration,
+    /// Of the client's system for the connection; `None`: what it is by default, which may be megabytes.
+    buffer: Option<usize>,
+}
+
+impl Reading {
+    /// Reads for `time`; after how long the response broke off, if it did.
+    fn start(self, address: SocketAddr, time: Duration) -> JoinHandle<Option<Duration>> {
         std::thread::spawn(move || {
-            let mut stream = connect_from(1, address, Some(4096));
-            let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let mut stream = connect_from(1, address, self.buffer);
+            let request = format!("GET {} HTTP/1.1\r\nHost: a\r\n\r\n", self.path);
             std::io::Write::write_all(&mut stream, request.as_bytes()).expect("sent");
-            let (begun, mut buffer) = (Instant::now(), vec![0; size]);
+            let (begun, mut buffer) = (Instant::now(), vec![0; self.size]);
             while begun.elapsed() < time {
                 if stream.read_exact(&mut buffer).is_err() {
                     return Some(begun.elapsed());
                 }
-                std::thread::sleep(Duration::from_millis(pause));
+                std::thread::sleep(self.pause);
             }
             None
         })
-    };
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_response_has_to_be_taken_with_some_speed() {
+    let stub = flooding();
+    let edge = Edge::before(&[stub.address()], ROUTES);
+    let read = |path, size| Reading { path, size, pause: PAUSE, buffer: Some(4096) };
     let time = GRACE + SLACK;
-    let slow = read("/slow", 1, 100, 3 * time);
-    let patient = read("/off", 1, 100, time);
-    let fast = read("/fast", 64 * 1024, 100, time);
-    let line = wait_for("the slow one to be given up", || {
-        edge.access_log().into_iter().find(|line| line["url.path"] == "/slow")
-    });
+    let slow = read("/fast", 1024).start(edge.address(), 3 * time);
+    let patient = read("/default", 1024).start(edge.address(), time);
+    let fast = read("/fast", 64 * 1024).start(edge.address(), time);
+    let broken = slow.join().expect("a client").expect("broken off");
+    assert!(broken > GRACE, "only when it was {GRACE:?} behind, not after {broken:?}");
+    assert_eq!(fast.join().expect("a client"), None, "one that takes enough");
+    assert_eq!(patient.join().expect("a client"), None, "one on a route with a lower rate");
+    let line = wait_for("its line", || edge.access_log().into_iter().next());
     let took = Duration::from_nanos(line["event.duration"].as_u64().expect("nanoseconds"));
-    assert!(took > GRACE - Duration::from_millis(300), "only after {took:?}: {line}");
+    assert!(took > GRACE, "only after {took:?}: {line}");
     assert!(took < GRACE + SLACK, "at last, not after {took:?}: {line}");
     assert_eq!(line["edge.termination"], "client_timeout", "{line}");
     assert_eq!(line["edge.response_aborted"], true, "{line}");
-    assert_eq!(fast.join().expect("a client"), None, "one that takes enough");
-    assert_eq!(patient.join().expect("a client"), None, "one on a route without a rate");
-    drop(slow);
 }
 
-/// A window that is opened byte by byte is a client that reads byte by byte.
+/// The system of a client takes megabytes at once, and then nothing for long. By default that is no reason to give it up.
 #[test]
-fn over_http2_a_response_has_to_be_taken_too() {
+fn a_response_may_be_taken_slowly_and_with_pauses() {
     let stub = flooding();
     let edge = Edge::before(&[stub.address()], ROUTES);
+    let time = 2 * GRACE;
+    let cases = [(4 * 1024, PAUSE), (8 * 1024, PAUSE), (4 * 1024 * 1024, GRACE + SLACK / 2)];
+    let clients = cases.map(|(size, pause)| {
+        let reading = Reading { path: "/default", size, pause, buffer: None };
+        (format!("{size} bytes, then {pause:?}"), reading.start(edge.address(), time))
+    });
+    for (what, client) in clients {
+        assert_eq!(client.join().expect("a client"), None, "{what}: served for all of {time:?}");
+    }
+}
+
+/// The window of a stream is opened with each pause by so many bytes: when the response broke off, and what came until
+/// then.
+fn opening(
+    edge: &Edge,
+    path: &str,
+    size: u32,
+    pause: Duration,
+    time: Duration,
+) -> (Duration, usize) {
     let mut client = Frames::connect(edge.address());
     // SETTINGS_INITIAL_WINDOW_SIZE (4) of 0.
     client.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
-    client.get(1, "/slow");
+    client.get(1, path);
     let begun = Instant::now();
     let mut opening = client.try_clone();
     let windows = std::thread::spawn(move || {
-        for _ in 0..((GRACE + SLACK).as_millis() / 500) {
-            opening.send(WINDOW_UPDATE, 0, 1, &1u32.to_be_bytes());
-            std::thread::sleep(Duration::from_millis(500));
+        while begun.elapsed() < time {
+            for stream in [0, 1] {
+                opening.send(WINDOW_UPDATE, 0, stream, &size.to_be_bytes());
+            }
+            std::thread::sleep(pause);
         }
     });
     let frames = client.until(RST_STREAM);
     let after = begun.elapsed();
-    let bytes: usize = frames.iter().filter(|it| it.kind == DATA).map(|it| it.payload.len()).sum();
+    let bytes = frames.iter().filter(|it| it.kind == DATA).map(|it| it.payload.len()).sum();
+    // It ends with the connection.
+    drop((client, windows));
+    (after, bytes)
+}
+
+/// A window that is opened little by little is a client that reads so.
+#[test]
+fn over_http2_a_response_has_to_be_taken_too() {
+    let stub = flooding();
+    let edge = Edge::before(&[stub.address()], ROUTES);
+    let (after, bytes) = opening(&edge, "/fast", 5_000, PAUSE * 5, GRACE + SLACK);
     assert!(after > GRACE - Duration::from_millis(600), "only after {after:?}");
     assert!(after < GRACE + SLACK, "at last, not after {after:?}");
-    assert!((10..40).contains(&bytes), "the control: it took {bytes} bytes until then");
+    assert!((50_000..200_000).contains(&bytes), "the control: it took {bytes} bytes until then");
     let line = edge.only_log_line();
     assert_eq!(line["edge.termination"], "client_timeout", "{line}");
     assert_eq!(line["edge.response_aborted"], true, "{line}");
-    drop(windows);
 }
