@@ -28,6 +28,7 @@ mod yaml;
 
 pub use checked::*;
 pub use load::{LoadError, Loaded, admin_address, load, parse};
+pub use model::{DEFAULT_HEAD, DEFAULT_LINES};
 pub use problem::{Problem, Problems, Severity};
 pub use reference::reference;
 pub use schema::schema;

@@ -51,9 +51,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the requests that are cut may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Limits of a head that no route was found for yet.
-const DEFAULT_HEAD: usize = 64 * 1024;
-const DEFAULT_LINES: usize = 100;
 
 /// Why an edge cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -243,8 +240,10 @@ fn bind(
     // A head is read before its route is known, so the most generous route sets the bounds.
     let limits = || config.routes.iter().map(|route| &route.limits);
     let bounds = listener::Bounds {
-        max_head: limits().map(|limits| limits.header).fold(DEFAULT_HEAD, usize::max),
-        max_lines: limits().map(|limits| limits.headers).fold(DEFAULT_LINES, usize::max),
+        max_head: limits().map(|limits| limits.header).fold(config::DEFAULT_HEAD, usize::max),
+        max_lines: limits()
+            .map(|limits| limits.headers)
+            .fold(config::DEFAULT_LINES.into(), usize::max),
         trusted: TrustedProxies::new(&config.trusted_proxies),
     };
     settings

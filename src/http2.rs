@@ -107,11 +107,6 @@ impl Gate {
         (!block.ends || self.skip > 0).then_some(self.blocks)
     }
 
-    /// Whether the bytes so far end with a whole frame. Not before the preface is there.
-    pub fn is_between_frames(&self) -> bool {
-        self.skip == 0 && self.start.is_empty()
-    }
-
     /// Leaves out what belongs to the preface or to a payload.
     fn pass<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(self.skip);

@@ -6,13 +6,15 @@
 //!
 //! Where to read on: `keeper` (the task that keeps one worker), `lifecycle` (the states of one generation of it),
 //! `generation` (from its start to its end), `readiness` (when it counts as ready), `watch` (what is looked after
-//! then), `restarts` (pauses after failures), `command` (what is executed), `event_loop` (the loop that is shipped for
-//! it), `addresses` (where it listens), `process` (how it is started and killed), `output` (what becomes of its lines).
+//! then), `restarts` (pauses after failures), `crew` (all workers, as operators see and steer them), `command` (what is
+//! executed), `event_loop` (the loop that is shipped for it), `addresses` (where it listens), `process` (how it is
+//! started and killed), `output` (what becomes of its lines).
 //! OS code lives in `unix` and `windows` only, behind the names that both export.
 
 mod addresses;
 mod board;
 mod command;
+mod crew;
 mod error;
 mod event_loop;
 mod files;
@@ -44,11 +46,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch as signal};
+use tokio::sync::{Semaphore, mpsc, watch as signal};
 use tokio::task::JoinSet;
 
 pub use self::addresses::{AddressError, Ports};
 pub use self::command::CommandError;
+pub use self::crew::{Crew, Refusal};
 pub use self::error::{StartCause, StartError};
 pub use self::event_loop::LoopError;
 pub use self::interpreter::InterpreterError;
@@ -68,17 +71,15 @@ pub use watch_listener::watch_listener;
 use self::addresses::Addresses;
 use self::board::Board;
 use self::command::Recipe;
+use self::crew::{Post, roll_on_change};
 use self::files::Files;
-use self::keeper::{Keeper, Order};
+use self::keeper::Keeper;
 use self::launch::Shared;
 use self::process::Spawner;
 use self::restarts::RapidFailGuard;
-use crate::config::{App, Health, Restart};
+use crate::config::{App, Health};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
-
-/// Orders that wait for one keeper at most.
-const ORDERS: usize = 16;
 
 /// One start of one worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -119,33 +120,6 @@ pub struct Supervisor {
     outstanding: u16,
 }
 
-/// The workers of one upstream, as operators see and steer them.
-pub struct Crew {
-    name: Arc<str>,
-    restart: Restart,
-    guard: Arc<Mutex<RapidFailGuard>>,
-    posts: Vec<Post>,
-    /// Held while the workers are replaced one after the other.
-    roll: tokio::sync::Mutex<()>,
-}
-
-/// One worker's place in the crew.
-struct Post {
-    board: Arc<Board>,
-    orders: mpsc::Sender<Order>,
-}
-
-/// Why an order was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    #[error("the workers are being replaced already")]
-    Busy,
-    #[error("there is no worker {0:?}")]
-    NoSuchWorker(String),
-    #[error("worker {worker}: {why}")]
-    Failed { worker: u16, why: String },
-}
-
 impl Supervisor {
     /// Begins to start every worker of `app` and returns at once. They join `pool` when they are ready.
     ///
@@ -178,7 +152,6 @@ impl Supervisor {
             turn: Semaphore::new(1),
             guard: Arc::new(Mutex::new(RapidFailGuard::new(&app.restart.rapid_fail))),
         });
-        let guard = Arc::clone(&shared.guard);
         pool.raise_hope();
         let (stop, stop_asked) = signal::channel(false);
         let (report, first_starts) = mpsc::unbounded_channel();
@@ -186,19 +159,13 @@ impl Supervisor {
         let mut posts = Vec::new();
         for index in 1..=app.workers.get() {
             let board = Arc::new(Board::new(pool.name(), index));
-            let (orders, incoming) = mpsc::channel(ORDERS);
+            let (post, orders) = Post::new(&board);
             let (report, stop_asked) = (report.clone(), stop_asked.clone());
-            let keeper = Keeper::new(&shared, &board, index, report, incoming, stop_asked);
+            let keeper = Keeper::new(&shared, &board, index, report, orders, stop_asked);
             keepers.spawn(keeper.run());
-            posts.push(Post { board, orders });
+            posts.push(post);
         }
-        let crew = Arc::new(Crew {
-            name: Arc::clone(pool.name()),
-            restart: app.restart.clone(),
-            guard,
-            posts,
-            roll: tokio::sync::Mutex::default(),
-        });
+        let crew = Arc::new(Crew::new(pool.name(), &app.restart, &shared.guard, posts));
         if !app.recycle.on_file_change.is_empty() {
             let files = Files::new(&app.recycle.on_file_change);
             keepers.spawn(roll_on_change(files, Arc::clone(&crew), stop_asked));
@@ -242,115 +209,5 @@ impl Supervisor {
             }
         }
         log::info!("Workers stopped: upstream={upstream}");
-    }
-}
-
-impl Crew {
-    /// The upstream's name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// How all of them are doing.
-    pub fn status(&self) -> SupervisorStatus {
-        let restart = &self.restart;
-        let trouble = self.guard.lock().is_tripped().then(|| {
-            format!(
-                "rapid_fail: {} failures within {}s; each worker is tried every {}s until one stays up",
-                restart.rapid_fail.failures,
-                restart.rapid_fail.window.as_secs_f64(),
-                restart.max_backoff.as_secs_f64()
-            )
-        });
-        let workers = self.posts.iter().map(|post| post.board.status()).collect();
-        SupervisorStatus { trouble, workers }
-    }
-
-    /// Replaces all workers one after the other, or only this one. Returns how many were replaced, once the last new
-    /// one is ready; those before may still be finishing their requests.
-    ///
-    /// # Errors
-    /// A new worker did not become ready. The roll ends there: it and those after it stay as they are.
-    pub async fn restart(&self, only: Option<&str>) -> Result<usize, Refusal> {
-        let _roll = self.roll.try_lock().map_err(|_| Refusal::Busy)?;
-        match only {
-            Some(name) => {
-                let (index, post) = self.find(name)?;
-                self.replace(index, post, Reason::Restart, "asked for by an operator").await?;
-                Ok(1)
-            }
-            None => self.replace_all(Reason::Restart, "asked for by an operator").await,
-        }
-    }
-
-    /// Gives a worker no more requests, whatever process it is, until it is put back; those that it has it finishes.
-    ///
-    /// # Errors
-    /// There is no such worker, or it is not in rotation.
-    pub async fn drain(&self, worker: &str) -> Result<(), Refusal> {
-        let (index, post) = self.find(worker)?;
-        order(index, post, Order::TakeOut).await
-    }
-
-    /// Gives a drained worker requests again.
-    ///
-    /// # Errors
-    /// There is no such worker, or it is in rotation.
-    pub async fn enable(&self, worker: &str) -> Result<(), Refusal> {
-        let (index, post) = self.find(worker)?;
-        order(index, post, Order::PutBack).await
-    }
-
-    async fn replace_all(&self, reason: Reason, detail: &str) -> Result<usize, Refusal> {
-        for (index, post) in (1..).zip(&self.posts) {
-            self.replace(index, post, reason, detail).await?;
-        }
-        Ok(self.posts.len())
-    }
-
-    async fn replace(
-        &self,
-        index: u16,
-        post: &Post,
-        reason: Reason,
-        detail: &str,
-    ) -> Result<(), Refusal> {
-        let detail = detail.to_owned();
-        order(index, post, |reply| Order::Replace { reason, detail, reply }).await
-    }
-
-    fn find(&self, name: &str) -> Result<(u16, &Post), Refusal> {
-        let mut posts = (1u16..).zip(&self.posts);
-        posts
-            .find(|(index, _)| index.to_string() == name)
-            .ok_or_else(|| Refusal::NoSuchWorker(name.to_owned()))
-    }
-}
-
-/// Gives a keeper an order and waits until it is carried out.
-async fn order(
-    worker: u16,
-    post: &Post,
-    order: impl FnOnce(keeper::Reply) -> Order,
-) -> Result<(), Refusal> {
-    let failed = |why| Refusal::Failed { worker, why };
-    let gone = || failed("asgate stops".to_owned());
-    let (reply, outcome) = oneshot::channel();
-    post.orders.send(order(reply)).await.map_err(|_| gone())?;
-    outcome.await.map_err(|_| gone())?.map_err(failed)
-}
-
-/// Replaces the workers whenever a watched file changed.
-async fn roll_on_change(mut files: Files, crew: Arc<Crew>, mut stop: signal::Receiver<bool>) {
-    loop {
-        let path = tokio::select! {
-            path = files.changed() => path,
-            () = generation::stop_asked(&mut stop) => return,
-        };
-        let _roll = crew.roll.lock().await;
-        let detail = format!("{} changed", path.display());
-        if let Err(refusal) = crew.replace_all(Reason::FileChange, &detail).await {
-            log::error!("Not all workers were replaced: upstream={} {refusal}", crew.name());
-        }
     }
 }

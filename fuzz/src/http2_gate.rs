@@ -16,8 +16,14 @@ const HEAD: usize = 9;
 const FEW: usize = 16;
 const FEW_CONTINUATIONS: usize = 5;
 
-/// The type of a CONTINUATION frame (RFC 9113 §6.10).
+/// Types of frames that header blocks are made of, and the flag of the last one (RFC 9113 §6.2, §6.6, §6.10).
+const HEADERS: u8 = 1;
+const PUSH_PROMISE: u8 = 5;
 const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+/// The head of a frame that begins a header block. Whatever head some bytes break off in, this completes it.
+const ONE_MORE: [u8; HEAD] = [0, 0, 1, HEADERS, 0, 0, 0, 0, 1];
 
 /// The headers that the client was told to send at most, in bytes, and the longest block of them that passes.
 const MAX_HEADERS: u32 = 64 * 1024;
@@ -28,7 +34,6 @@ const MAX_BLOCK: usize = 128 * 1024;
 struct Seen {
     verdict: Result<(), Abuse>,
     open_block: Option<u64>,
-    between_frames: bool,
 }
 
 /// `bytes` are what a client sends, preface first.
@@ -41,10 +46,13 @@ pub fn check(bytes: &[u8]) {
             assert_eq!(split, whole, "in steps of {step}");
         }
     }
-    let frames = Frames::of(bytes);
-    if whole.verdict.is_ok() {
-        assert_eq!(whole.between_frames, frames.end_whole, "where a frame ends");
+    // What a frame after the others is taken for shows where they ended.
+    let followed = [bytes, &ONE_MORE].concat();
+    let next = seen(&followed, followed.len());
+    if next.verdict.is_ok() {
+        assert_eq!(next.open_block, Frames::of(&followed).open_block, "where a frame ends");
     }
+    let frames = Frames::of(bytes);
     let few = frames.count <= FEW && frames.continuations <= FEW_CONTINUATIONS;
     if few && frames.bytes <= MAX_BLOCK {
         assert_eq!(whole.verdict, Ok(()), "{} frames are taken for a flood", frames.count);
@@ -57,35 +65,39 @@ fn seen(bytes: &[u8], step: usize) -> Seen {
     let mut gate = Gate::new(MAX_HEADERS, began);
     let now = began + Duration::from_secs(1);
     let verdict = bytes.chunks(step).try_for_each(|piece| gate.feed(piece, now));
-    Seen { verdict, open_block: gate.open_block(), between_frames: gate.is_between_frames() }
+    Seen { verdict, open_block: gate.open_block() }
 }
 
 /// The frames in some bytes, counted the plain way.
+#[derive(Default)]
 struct Frames {
     count: usize,
     continuations: usize,
     /// Bytes that their heads announce.
     bytes: usize,
-    /// The last of them is there to its end.
-    end_whole: bool,
+    /// The number of the header block that lacks something.
+    open_block: Option<u64>,
 }
 
 impl Frames {
     fn of(bytes: &[u8]) -> Self {
-        let mut frames = Self { count: 0, continuations: 0, bytes: 0, end_whole: false };
-        let Some(mut rest) = bytes.get(PREFACE..) else { return frames };
-        loop {
-            let Some((head, after)) = rest.split_at_checked(HEAD) else {
-                frames.end_whole = rest.is_empty();
-                return frames;
-            };
+        let mut frames = Self::default();
+        let mut blocks = 0;
+        let mut rest = bytes.get(PREFACE..).unwrap_or_default();
+        while let Some((head, after)) = rest.split_at_checked(HEAD) {
             let length =
                 usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let (kind, is_last) = (head[3], head[4] & END_HEADERS != 0);
             frames.count += 1;
-            frames.continuations += usize::from(head[3] == CONTINUATION);
+            frames.continuations += usize::from(kind == CONTINUATION);
             frames.bytes += length;
-            let Some(after) = after.get(length..) else { return frames };
-            rest = after;
+            let begins = matches!(kind, HEADERS | PUSH_PROMISE);
+            let goes_on = kind == CONTINUATION && frames.open_block.is_some();
+            blocks += u64::from(begins);
+            let is_open = (begins || goes_on) && (!is_last || after.len() < length);
+            frames.open_block = is_open.then_some(blocks);
+            rest = after.get(length..).unwrap_or_default();
         }
+        frames
     }
 }

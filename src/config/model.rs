@@ -16,7 +16,10 @@ pub use front::{HeaderChanges, Headers, RateLimit};
 pub use health::{Expect, Health, Passive};
 pub use listener::{Listener, NumberOrOff};
 pub use pool::{Queue, Retry, RetryCause, Reuse};
-pub use route::{Limits, Match, OneOrMany, Redirect, Respond, Rewrite, Route, Timeouts};
+pub use route::{
+    DEFAULT_HEAD, DEFAULT_LINES, Limits, Match, OneOrMany, Redirect, Respond, Rewrite, Route,
+    Timeouts,
+};
 pub use tls::{Certificate, ClientAuth, ClientAuthMode, Hsts, ListenerTls, TlsVersion};
 pub use upstream::{Affinity, Balance, SecretText, Server, Tls, Upstream};
 

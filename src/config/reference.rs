@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::format;
 use super::pending;
-use super::problem::one_of;
 use super::schema::{View, schema};
 
 /// What stands before the keys: the rules that hold for all of them.
@@ -85,40 +83,11 @@ fn entry(page: &mut String, key: &str, property: View<'_>, is_required: bool) {
         None => String::new(),
     };
     let meaning = property.text("description").unwrap_or_default();
-    write(page, format_args!("\n**`{key}`**: {}{default}\n", type_name(property)));
+    write(page, format_args!("\n**`{key}`**: {}{default}\n", property.type_name()));
     // A definition below its term, so that a page of them can be skimmed.
     for line in meaning.lines() {
         let mark = if line.is_empty() { ">" } else { "> " };
         write(page, format_args!("{mark}{line}\n"));
-    }
-}
-
-fn type_name(schema: View<'_>) -> String {
-    if let Some(words) = schema.words() {
-        let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        return one_of(words.iter().map(String::as_str));
-    }
-    if let Some(choices) = schema.choices() {
-        return choices.map(type_name).collect::<Vec<_>>().join(" or ");
-    }
-    let bound = |keyword| schema.get(keyword).and_then(Value::as_i64);
-    match (schema.text("type"), schema.items(), schema.values()) {
-        (_, Some(items), _) => match subsection(schema) {
-            Some(_) => "list of sections".to_owned(),
-            None => format!("list of {}", type_name(items)),
-        },
-        (_, _, Some(_)) => match subsection(schema) {
-            Some(_) => "sections by name".to_owned(),
-            None => "mapping of text to text".to_owned(),
-        },
-        (Some("object"), ..) => "section".to_owned(),
-        (Some("boolean"), ..) => "`true` or `false`".to_owned(),
-        (Some("integer"), ..) => match (bound("minimum"), bound("maximum")) {
-            (Some(least), Some(most)) => format!("whole number from {least} to {most}"),
-            (Some(least), None) => format!("whole number from {least}"),
-            _ => "whole number".to_owned(),
-        },
-        _ => schema.text("format").and_then(format::describe).unwrap_or("text").to_owned(),
     }
 }
 

@@ -1,10 +1,14 @@
 //! The JSON Schema of the file, made from [`super::model`]: for editors, for the reference, and for
 //! [`super::structure`], so that the three cannot disagree.
 
+use std::ops::RangeInclusive;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::model::File;
+
+mod wording;
 
 /// Marks keys that must be there. The model has a default for each key, so that one bad key does
 /// not hide what is wrong with the others; the schema says which of them are not optional.
@@ -157,6 +161,16 @@ impl<'s> View<'s> {
             Some((variant.get("const")?.as_str()?, meaning))
         };
         Some(variants.filter_map(word).collect())
+    }
+
+    /// What an integer may be, both ends included.
+    pub fn range(self) -> RangeInclusive<i64> {
+        let bound = |keyword| self.get(keyword).and_then(Value::as_i64);
+        let most = bound("maximum").unwrap_or(match self.text("format") {
+            Some("uint32") => i64::from(u32::MAX),
+            _ => i64::MAX,
+        });
+        bound("minimum").unwrap_or(i64::MIN)..=most
     }
 
     pub fn required(self) -> impl Iterator<Item = &'s str> {

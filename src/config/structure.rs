@@ -57,7 +57,7 @@ impl Shaper<'_> {
                 return None;
             }
             if scalar.plain() == Plain::Null && !scalar.is_expanded() {
-                self.report(place.problem("has no value", allowed(schema)));
+                self.report(place.problem("has no value", schema.allowed()));
                 return None;
             }
         }
@@ -103,7 +103,7 @@ impl Shaper<'_> {
         for key in schema.required() {
             let is_there = entries.iter().any(|entry| entry.key == key);
             if !is_there && !meant.contains(&key) {
-                let allowed = schema.property(key).map_or_else(String::new, allowed);
+                let allowed = schema.property(key).map_or_else(String::new, View::allowed);
                 self.report(place.key(key).problem("is missing", allowed));
                 self.damage(place);
             }
@@ -172,7 +172,7 @@ impl Shaper<'_> {
             None => match scalar.text() {
                 Some(text) => Some(Value::from(text)),
                 None => {
-                    let allowed = format!("{} in quotes", allowed(schema));
+                    let allowed = format!("{} in quotes", schema.allowed());
                     self.report(place.problem("has the wrong type", allowed));
                     None
                 }
@@ -209,11 +209,10 @@ impl Shaper<'_> {
         value: Option<i64>,
         schema: View<'_>,
     ) -> Option<Value> {
-        let (least, most) = range(schema);
         match value {
-            Some(value) if (least..=most).contains(&value) => Some(Value::from(value)),
+            Some(value) if schema.range().contains(&value) => Some(Value::from(value)),
             _ => {
-                self.report(place.problem("is out of range", allowed(schema)));
+                self.report(place.problem("is out of range", schema.allowed()));
                 None
             }
         }
@@ -235,7 +234,7 @@ impl Shaper<'_> {
     }
 
     fn wrong_type(&mut self, place: &Place<'_>, schema: View<'_>) -> Option<Value> {
-        self.report(place.problem("has the wrong type", allowed(schema)));
+        self.report(place.problem("has the wrong type", schema.allowed()));
         None
     }
 
@@ -275,49 +274,4 @@ fn is_one_of(scalar: &Scalar, words: &[(&str, Option<&str>)]) -> bool {
 /// What stands in for a refused section.
 fn empty_section(schema: View<'_>) -> Option<Value> {
     schema.properties().map(|_| Value::Object(Map::new()))
-}
-
-/// The range of an integer, both ends included.
-fn range(schema: View<'_>) -> (i64, i64) {
-    let bound = |keyword| schema.get(keyword).and_then(Value::as_i64);
-    let most = bound("maximum").unwrap_or(match schema.text("format") {
-        Some("uint32") => i64::from(u32::MAX),
-        _ => i64::MAX,
-    });
-    (bound("minimum").unwrap_or(i64::MIN), most)
-}
-
-/// What a key may hold, for people; or to leave it out, when that is what they may have meant.
-fn allowed(schema: View<'_>) -> String {
-    match schema.absent() {
-        Some(meaning) => format!("{}; without this key {meaning}", values(schema)),
-        None => values(schema),
-    }
-}
-
-/// The values that a key may have.
-fn values(schema: View<'_>) -> String {
-    if let Some(words) = schema.words() {
-        return one_of(words.into_iter().map(|(word, _)| word));
-    }
-    if let Some(choices) = schema.choices() {
-        let forms: Vec<String> = choices.map(allowed).collect();
-        return one_of(forms.iter().map(String::as_str));
-    }
-    match schema.text("type") {
-        Some("object") => "a mapping".to_owned(),
-        Some("array") => "a list".to_owned(),
-        Some("boolean") => "true or false".to_owned(),
-        Some("integer") => match range(schema) {
-            (least, i64::MAX) => format!("a whole number from {least}"),
-            (least, most) => format!("a whole number from {least} to {most}"),
-        },
-        _ => match schema.text("format").and_then(format::describe) {
-            Some(unit) => format!("a {}", unit.replace('`', "")),
-            None => match schema.example() {
-                Some(example) => format!("text such as {}", quoted(example)),
-                None => "text".to_owned(),
-            },
-        },
-    }
 }

@@ -18,9 +18,6 @@ use crate::telemetry::Telemetry;
 
 use super::operations::Operator;
 
-/// Limits of a request: bytes and lines of its head.
-const MAX_HEAD: usize = 64 * 1024;
-const MAX_LINES: usize = 100;
 /// Bounds of the connections.
 const CONNECTIONS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,8 +50,11 @@ impl Desk {
         };
         let metrics = telemetry.metrics().listener("admin");
         let socket = net::Listener::bind_private(address)?;
-        let bounds =
-            Bounds { max_head: MAX_HEAD, max_lines: MAX_LINES, trusted: TrustedProxies::default() };
+        let bounds = Bounds {
+            max_head: config::DEFAULT_HEAD,
+            max_lines: config::DEFAULT_LINES.into(),
+            trusted: TrustedProxies::default(),
+        };
         Listener::over(socket, &listener, &bounds, metrics)
     }
 

@@ -80,11 +80,6 @@ pub struct Start {
 }
 
 impl Start {
-    /// Whether no byte of a frame has come.
-    pub fn is_empty(&self) -> bool {
-        self.have == 0
-    }
-
     /// Takes what it lacks off the front of `input`. When nothing is lacking any more it gives the frame, and is
     /// empty for the next.
     pub fn take(&mut self, input: &mut &[u8]) -> Option<Frame> {

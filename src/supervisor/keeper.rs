@@ -1,8 +1,9 @@
 //! Keeps one worker: sees to it that a generation serves, and puts another in its place when there is a reason to.
 //!
 //! A keeper is a task that is always in one [`State`]. What a single generation goes through is in `lifecycle`; how
-//! one takes the place of another, in `keeper::replace`.
+//! one takes the place of another, in `keeper::replace`; what operators ask of it, in `keeper::orders`.
 
+mod orders;
 mod replace;
 
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
 
@@ -21,28 +22,12 @@ use super::board::Board;
 use super::error::StartError;
 use super::generation::{Farewell, Generation, NotUp, bring_up, stop_asked};
 use super::launch::Shared;
-use super::lifecycle::Event;
 use super::reason::Reason;
 use super::restarts::{Backoff, Failure};
 use super::watch::{Verdict, Watch};
-use crate::upstream::Mark;
+pub(super) use orders::{Order, Reply};
+use orders::{Wish, answer, take_out};
 use replace::Replaced;
-
-/// What an operator asks of a keeper. The answer is an error for people.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Put another generation in the place of this one, for `reason`.
-    Replace { reason: Reason, detail: String, reply: Reply },
-    /// Give it no more requests.
-    TakeOut(Reply),
-    /// Give it requests again.
-    PutBack(Reply),
-}
-
-pub(super) type Reply = oneshot::Sender<Result<(), String>>;
-
-/// A replacement that somebody asked for.
-type Wish = (Verdict, Reply);
 
 pub(super) struct Keeper {
     shared: Arc<Shared>,
@@ -285,33 +270,6 @@ impl Keeper {
         }
     }
 
-    /// Carries out an order, or puts it off until the worker is free for it.
-    fn obey_or_defer(&mut self, order: Order, generation: Option<&Generation>) {
-        let (reply, outcome) = match order {
-            Order::Replace { reason, detail, reply } => {
-                self.deferred.push_back((Verdict { reason, detail }, reply));
-                return;
-            }
-            Order::TakeOut(reply) if self.drained => {
-                (reply, Err("it is out of rotation already".to_owned()))
-            }
-            Order::PutBack(reply) if !self.drained => {
-                (reply, Err("it is in rotation already".to_owned()))
-            }
-            Order::TakeOut(reply) => {
-                self.drained = true;
-                generation.into_iter().for_each(take_out);
-                (reply, Ok(()))
-            }
-            Order::PutBack(reply) => {
-                self.drained = false;
-                generation.into_iter().for_each(put_back);
-                (reply, Ok(()))
-            }
-        };
-        answer(Some(reply), outcome);
-    }
-
     /// Counts a failure. Returns the pause before the next try.
     fn failed(&mut self, failure: Failure) -> Duration {
         let mut guard = self.shared.guard.lock();
@@ -350,22 +308,5 @@ impl Keeper {
                 pause.as_secs_f64()
             ),
         }
-    }
-}
-
-fn take_out(generation: &Generation) {
-    generation.worker.mark(Mark::Drained, true);
-    generation.happened(Event::TakenOut, "an operator took it out of rotation");
-}
-
-fn put_back(generation: &Generation) {
-    generation.worker.mark(Mark::Drained, false);
-    generation.happened(Event::PutBack, "an operator put it back");
-}
-
-fn answer(reply: Option<Reply>, outcome: Result<(), String>) {
-    if let Some(reply) = reply {
-        // Whoever asked may have gone.
-        let _ = reply.send(outcome);
     }
 }

@@ -4,11 +4,15 @@
 //! those that are out are tried when there is nobody else.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::Upstream;
+use super::standing::Mark;
+use super::worker::Worker;
 use crate::config::Ejection;
 
 /// Workers that were ejected together come back up to this much later, one by one.
@@ -51,8 +55,45 @@ impl Failures {
     }
 }
 
+impl Upstream {
+    /// Whether an answer with `status` counts as a failure of its worker.
+    pub fn is_failure(&self, status: u16) -> bool {
+        let policy = self.ejection.as_ref();
+        policy.is_some_and(|policy| policy.status.iter().any(|range| range.contains(&status)))
+    }
+
+    /// A request failed on `worker`. After too many in a short time the worker is ejected.
+    pub fn failed(&self, worker: &Arc<Worker>) {
+        let Some(policy) = &self.ejection else {
+            return;
+        };
+        let now = Instant::now();
+        if !worker.failures().note(policy, now) || worker.is_retired() {
+            return;
+        }
+        let _only_one = self.changing.lock();
+        let workers = self.workers();
+        let out = workers.iter().filter(|worker| worker.is_marked(Mark::Ejected)).count();
+        if worker.is_marked(Mark::Ejected) || out >= most_ejected(policy, workers.len()) {
+            return;
+        }
+        // In this order: a sweep between the two ends nothing.
+        worker.mark(Mark::Ejected, true);
+        let length = worker.failures().begin_ejection(policy, now);
+        worker.metrics().ejected();
+        log::warn!(
+            "Worker is ejected: upstream={} worker={} failures={} within={}s for={:.1}s",
+            self.name,
+            worker.identity().name,
+            policy.failures,
+            policy.window.as_secs_f64(),
+            length.as_secs_f64()
+        );
+    }
+}
+
 /// How many of `workers` may be out at a time; one always stays.
-pub(super) fn most_ejected(policy: &Ejection, workers: usize) -> usize {
+fn most_ejected(policy: &Ejection, workers: usize) -> usize {
     (workers * usize::from(policy.max_ejected.get()) / 100).min(workers.saturating_sub(1))
 }
 

@@ -9,6 +9,13 @@ use super::super::units::{OrOff, Size, Span};
 use super::front::{Headers, RateLimit};
 use super::seconds;
 
+/// Bytes of a head, unless a route says otherwise: that of a request without a route too, and of one
+/// for the admin API.
+pub const DEFAULT_HEAD: usize = 64 << 10;
+
+/// Header lines, likewise.
+pub const DEFAULT_LINES: u16 = 100;
+
 /// Match conditions and exactly one action: `upstream`, `redirect` or `respond`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -236,9 +243,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: OrOff(Some(Size(100_000_000))),
-            header: Size(64 << 10),
+            header: Size(DEFAULT_HEAD as u64),
             uri: Size(8 << 10),
-            headers: 100,
+            headers: DEFAULT_LINES,
             min_request_rate: OrOff(Some(Size(240))),
             min_response_rate: OrOff(Some(Size(240))),
         }

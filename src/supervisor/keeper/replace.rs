@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::{Coming, Incumbent, Keeper, News, Reply, State, answer};
+use super::orders::{Reply, answer};
+use super::{Coming, Incumbent, Keeper, News, State};
 use crate::supervisor::error::StartError;
 use crate::supervisor::generation::{Farewell, Generation, NotUp, stop_asked};
 use crate::supervisor::reason::Reason;
