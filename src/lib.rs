@@ -8,7 +8,7 @@
 //! | 4 | [`edge`] |
 //! | 3 | [`listener`], [`proxy`], [`admin`] |
 //! | 2 | [`upstream`], [`supervisor`], [`telemetry`] |
-//! | 1 | [`routing`], [`client`], [`outcome`], [`http1`], [`net`], [`config`], [`pki`] |
+//! | 1 | [`routing`], [`client`], [`access`], [`outcome`], [`http1`], [`http2`], [`proxy_protocol`], [`net`], [`config`], [`pki`] |
 
 pub mod access;
 pub mod admin;

@@ -1,6 +1,7 @@
 //! What a client is answered when the app did not answer, and what the log calls it.
 //!
-//! One table: every [`Cause`] has one [`Outcome`]. No other module writes a status code of its own.
+//! One table: every [`Cause`] has one [`Outcome`]. No other module writes the status code of an error, but for the admin
+//! API, and the line for clients that speak HTTP to an HTTPS port (`listener::tls`).
 //! Pure: it knows neither sockets nor the HTTP engine; whoever meets a cause answers with
 //! [`body::render`] and logs the outcome.
 

@@ -93,6 +93,7 @@ impl Check<'_> {
         let upstreams = self.upstreams(&ordered);
         let resolver = self.resolver(&file.resolver, &root.key("resolver"));
         let routes = self.routes(&file.routes, &root.key("routes"), &names);
+        self.clients_without_address(file, root);
         Some(Config {
             listeners: listeners?,
             trusted_proxies: trusted_proxies?,

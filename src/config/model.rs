@@ -105,7 +105,7 @@ pub struct Resolver {
     pub servers: Vec<String>,
 }
 
-/// The admin API: status, metrics, stop.
+/// The admin API: status and metrics; reload, restart, drain, enable, stop.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {

@@ -1,7 +1,9 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::{BadRequest, Cause, Termination};
+
+const GUIDE: &str = include_str!("../../docs/guides/operations.md");
 
 #[test]
 fn every_cause_has_the_outcome_of_the_contract() {
@@ -58,4 +60,25 @@ fn every_termination_has_its_own_word() {
     let words: HashSet<_> =
         Termination::ALL.iter().map(|termination| termination.as_str()).collect();
     assert_eq!(words.len(), Termination::ALL.len(), "no two alike");
+}
+
+/// Each word with all of its statuses, and nothing else.
+#[test]
+fn the_guide_has_every_termination() {
+    let mut table: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for cause in Cause::ALL {
+        let outcome = cause.outcome();
+        let statuses = table.entry(outcome.termination.as_str()).or_default();
+        statuses.insert(outcome.status.as_str().to_owned());
+    }
+    table.insert(Termination::Ok.as_str(), BTreeSet::from(["any".to_owned()]));
+    assert_eq!(table.len(), Termination::ALL.len(), "each has a cause: {table:?}");
+    let (_, rest) = GUIDE.split_once("\n| `edge.termination` | status |").expect("the table");
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let documented = rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [_, word, statuses, ..] = cells.as_slice() else { panic!("{row:?} has a status") };
+        (word.trim_matches('`'), statuses.split(", ").map(str::to_owned).collect())
+    });
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), table, "the table in operations.md");
 }

@@ -1,14 +1,18 @@
 //! One exchange, one line, one count: the promises of the module as a whole.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const GUIDE_NAME: &str = "docs/guides/operations.md";
+const GUIDE: &str = include_str!("../../docs/guides/operations.md");
 
 /// An output that keeps everything for the test to read.
 #[derive(Clone, Default)]
@@ -148,6 +152,17 @@ fn a_full_exchange_is_written_with_every_key() {
         "\n",
     );
     assert_eq!(kept.text(), expected, "the whole line");
+    let line = serde_json::from_str::<BTreeMap<String, Value>>(expected).expect("one JSON object");
+    assert_eq!(documented(), line.into_keys().collect(), "the keys in {GUIDE_NAME}");
+}
+
+/// The keys that the table of the guide has: those between backticks in its first column.
+fn documented() -> BTreeSet<String> {
+    let (_, table) = GUIDE.split_once("\n| key |").expect("the table");
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let names = rows.filter_map(|row| row.split('|').nth(1)).flat_map(|names| names.split('`'));
+    let names = names.filter(|name| name.contains(|c: char| c.is_ascii_lowercase()));
+    names.map(str::to_owned).collect()
 }
 
 #[test]
@@ -172,7 +187,7 @@ fn what_is_not_known_is_left_out() {
 fn a_client_without_a_certificate_has_no_name_for_it() {
     let mut out = Vec::new();
     access::append_line(&mut out, &Exchange { tls: Some(&anonymous()), ..refused() });
-    let line: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+    let line: Value = serde_json::from_slice(&out).expect("one JSON object");
     let told: Vec<_> = line.as_object().expect("an object").keys().collect();
     let told: Vec<_> = told.into_iter().filter(|key| key.starts_with("tls.")).collect();
     assert_eq!(told, ["tls.protocol.version", "tls.cipher", "tls.resumed"], "{line}");
@@ -201,7 +216,7 @@ fn no_client_text_can_forge_a_second_line() {
     let breaks = |c: char| c == '\u{2028}' || c == '\u{85}' || c == '\r' || c == '\n';
     assert_eq!(text.matches(breaks).count(), 1, "one line break, at the end: {text}");
     assert!(text.ends_with("}\n"), "a whole line: {text}");
-    let line: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+    let line: Value = serde_json::from_str(&text).expect("one JSON object");
     let keys = [
         "http.request.method",
         "url.domain",
@@ -232,7 +247,7 @@ fn only_failures_of_the_edge_are_warnings() {
         let mut out = Vec::new();
         let exchange = Exchange { status, termination, response_aborted, ..refused() };
         access::append_line(&mut out, &exchange);
-        let line: serde_json::Value = serde_json::from_slice(&out).expect("one JSON object");
+        let line: Value = serde_json::from_slice(&out).expect("one JSON object");
         assert_eq!(line["log.level"], level, "{status} {termination}");
         let told = line.get("edge.response_aborted").is_some();
         assert_eq!(told, response_aborted, "edge.response_aborted of {status} {termination}");
@@ -259,4 +274,8 @@ fn worker_output_is_written_even_without_an_access_log() {
     telemetry.worker_line(&origin, Stream::Stdout, b"hello");
     assert!(telemetry.close(PATIENCE), "the writer finishes");
     assert!(kept.text().contains(r#""message":"hello""#), "{}", kept.text());
+    let line = serde_json::from_str::<BTreeMap<String, Value>>(&kept.text()).expect("JSON");
+    for key in line.keys() {
+        assert!(GUIDE.contains(&format!("`{key}`")), "{key} in {GUIDE_NAME}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `docs/guides/front-door.md`: each of its examples is a configuration without a fault, and each of its commands works
 //! before an edge that has the example above it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -31,6 +32,19 @@ const SECTIONS: [(&str, &str); 4] = [
     ("admin:", "admin: { address: \"127.0.0.1:9180\" }"),
 ];
 
+/// Commands, and what there is to be seen, in small letters, when they have worked.
+const SEEN: [(&str, &str); 9] = [
+    ("https://localhost/\n", " 200"),
+    ("-verify_return_error", "verification: ok"),
+    ("https://intranet.localhost/", " 200"),
+    ("curl -fsi 'http://localhost/items?q=x'", "location: https://localhost/items?q=x"),
+    ("curl -fsiL", "strict-transport-security: max-age=3600"),
+    ("https://localhost:8443/", " 200"),
+    ("--haproxy-protocol", " 200"),
+    ("grep asgate_rate_limited_total", "{mode=\"dry_run\",route=\"site\"} 0"),
+    ("asgate_(tls", "asgate_tls_handshakes_total{"),
+];
+
 /// The blocks of the guide: language and text.
 fn blocks() -> impl Iterator<Item = (&'static str, &'static str)> {
     let fenced = GUIDE.split("```").skip(1).step_by(2);
@@ -56,7 +70,7 @@ fn ports(example: &str) -> Vec<&str> {
 }
 
 /// What `conf/certs/make` makes, in a directory of its own.
-fn certificates() -> tempfile::TempDir {
+pub fn certificates() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/certs/make");
     let copy = directory.path().join("make");
@@ -77,7 +91,7 @@ fn lineage() -> tempfile::TempDir {
     directory
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat()
 }
 
@@ -117,8 +131,8 @@ impl Stage {
         assert_eq!(said(&output), "", "no warnings about{}", self.example);
     }
 
-    /// Runs `commands` of the guide before an edge with the example.
-    fn run(&mut self, commands: &str, lineage: &Path) {
+    /// Runs `commands` of the guide before an edge with the example, and returns what they print.
+    fn run(&mut self, commands: &str, lineage: &Path) -> String {
         let directory = self.directory.path();
         let edge = self.edge.get_or_insert_with(|| {
             let mut edge = Edge::spawn_with(&[PFX_PASSWORD], &["run"], directory);
@@ -132,6 +146,7 @@ impl Stage {
         let output = shell.output().expect("a shell");
         assert!(output.status.success(), "{commands}{}", said(&output));
         assert!(!output.stdout.is_empty(), "{commands}they say something");
+        said(&output)
     }
 }
 
@@ -156,6 +171,7 @@ fn script(commands: &str, config: &str, log: &str, directory: &Path) -> String {
 fn every_example_of_the_front_door_guide_is_valid_and_every_command_works() {
     let (certificates, lineage) = (certificates(), lineage());
     let mut stage = None;
+    let mut seen = BTreeSet::new();
     let mut commands = 0;
     for (language, text) in blocks() {
         match (language, &mut stage) {
@@ -165,7 +181,11 @@ fn every_example_of_the_front_door_guide_is_valid_and_every_command_works() {
                 stage = Some(next);
             }
             ("sh", Some(stage)) => {
-                stage.run(text, lineage.path());
+                let printed = stage.run(text, lineage.path()).to_lowercase();
+                for (command, what) in SEEN.iter().filter(|(command, _)| text.contains(command)) {
+                    assert!(printed.contains(what), "{what:?} after{text}in\n{printed}");
+                    seen.insert(command);
+                }
                 commands += 1;
             }
             ("sh", None) => panic!("no example before{text}"),
@@ -173,4 +193,20 @@ fn every_example_of_the_front_door_guide_is_valid_and_every_command_works() {
         }
     }
     assert!(commands > 5, "the commands of the guide are found: {commands}");
+    assert_eq!(seen.len(), SEEN.len(), "the guide has all of these commands: {seen:?}");
+}
+
+/// The guide has the suites and groups that are spoken, and no other.
+#[test]
+fn the_front_door_guide_has_the_cryptography_of_tls() {
+    let provider = asgate::net::tls::provider();
+    let suites = provider.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite()));
+    // IANA's names do not tell the version.
+    let suites = suites.map(|name| name.replace("TLS13_", "TLS_"));
+    let groups = provider.kx_groups.iter().map(|group| format!("{:?}", group.name()));
+    let spoken: BTreeSet<_> = suites.chain(groups).collect();
+    let (_, rest) = GUIDE.split_once("| is spoken").expect("the table");
+    let rows = rest.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let names = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).map(str::to_owned);
+    assert_eq!(names.collect::<BTreeSet<_>>(), spoken, "the table of the guide");
 }

@@ -56,6 +56,7 @@ mod responses_are_sane;
 mod retries_are_safe_and_few;
 mod routes_choose;
 mod sessions_stick;
+mod shipped_configurations_serve;
 mod sick_workers_are_left_out;
 mod slow_headers_are_refused;
 mod stop_is_graceful;

@@ -63,7 +63,8 @@ pub struct RateLimit {
 
     /// What has a bucket of its own: `client_ip` (IPv6 by /64), `header:NAME`, `cookie:NAME`, or
     /// `route` for one that all requests of the route share. Requests without the header or cookie
-    /// share one.
+    /// share one, and so do clients without an address: all those on a Unix socket without
+    /// `proxy_protocol`.
     ///
     /// A client chooses its headers and cookies: with those as key it gets as many buckets as it sends
     /// values. Use them where something before asgate has checked them.

@@ -47,7 +47,8 @@ pub struct Listener {
     pub http2: Option<bool>,
 
     /// Open client connections. One more is closed at once, so that a flood cannot take all file
-    /// descriptors.
+    /// descriptors. Each takes one, and a request to a worker one more: asgate raises its soft limit of
+    /// them to the hard one when it starts, and warns when that is too low for this number.
     #[schemars(range(min = 1))]
     pub max_connections: u32,
 
@@ -60,7 +61,8 @@ pub struct Listener {
     pub max_connections_per_address: NumberOrOff,
 
     /// From the first byte of a request to the end of its header block. A client that is slower is
-    /// answered with 408: this is the defence against clients that send a byte now and then.
+    /// answered with 408, and over HTTP/2 its connection ends: this is the defence against clients that
+    /// send a byte now and then. With `proxy_protocol` that header has as long again, before anything else.
     pub header_timeout: Span,
 
     /// Between two requests on a kept-alive connection, and before the first.

@@ -79,8 +79,9 @@ pub struct Match {
 
     /// `/api` is a prefix on segment boundaries: it takes `/api` and `/api/x`, not `/apix`; `/api/`
     /// takes what begins with it. `=/ping` is the exact path. `~^/v[0-9]+/` is a regular expression
-    /// (Rust's `regex` syntax, linear time), which is not anchored unless it says so. The query is
-    /// not part of the path. Left out: `/`, which is every path.
+    /// (Rust's `regex` syntax, linear time), which is not anchored unless it says so; it is asked only
+    /// where no prefix takes the path, so beside a route for every path of the same host it gets
+    /// nothing. The query is not part of the path. Left out: `/`, which is every path.
     #[schemars(extend("examples" = ["/api/"]))]
     pub path: Option<String>,
 
@@ -217,7 +218,8 @@ pub struct Limits {
     pub body: OrOff<Size>,
 
     /// The header block with the request line; more is answered with 431. Less than 1MiB, which is
-    /// what the HTTP engine takes.
+    /// what the HTTP engine takes. It is read before its route is known, up to the largest of these
+    /// limits of all routes (64KiB at least).
     pub header: Size,
 
     /// The request target, that is path and query; more is answered with 414. At most 64KiB.

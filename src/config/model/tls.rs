@@ -26,7 +26,8 @@ pub struct ListenerTls {
     /// Certificates of clients. Without this section they are not asked for.
     pub client_auth: Option<ClientAuth>,
 
-    /// From the connection to the end of the handshake. A client that is slower is cut off.
+    /// From the connection, or the end of its `proxy_protocol` header, to the end of the handshake. A
+    /// client that is slower is cut off.
     pub handshake_timeout: Span,
 
     /// Handshakes under way at once, from the client's first message on; one more waits for its place, at

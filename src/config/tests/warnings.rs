@@ -55,6 +55,68 @@ fn slots_that_uvicorn_has_no_room_for() {
     );
 }
 
+/// What is said of a file whose listeners are `listeners`, and whose one route has `keys`.
+#[cfg(unix)]
+fn behind(listeners: &str, keys: &str) -> String {
+    super::said(&format!(
+        "listeners: [{listeners}]\nroutes:\n  - respond: {{ body: x }}\n    {keys}\n"
+    ))
+}
+
+#[cfg(unix)]
+#[test]
+fn clients_that_have_no_address() {
+    let socket = "{ address: \"unix:/run/a.sock\" }";
+    let one_bucket =
+        "is one bucket for all clients: they have no address on the Unix sockets of this file";
+    let nobody = "lets nobody in: clients have no address on the Unix sockets of this file";
+    let advised = "advised proxy_protocol on the listeners";
+    for (keys, expected) in [
+        (
+            "rate_limit: { requests: 5 }",
+            format!(
+                "asgate.yaml:4:17: warning: routes[0].rate_limit.key: {one_bucket} (got nothing, {advised}, or another key)"
+            ),
+        ),
+        (
+            "rate_limit: { requests: 5, key: client_ip }",
+            format!(
+                "asgate.yaml:4:37: warning: routes[0].rate_limit.key: {one_bucket} (got \"client_ip\", {advised}, or another key)"
+            ),
+        ),
+        (
+            "allow: [10.0.0.0/8]",
+            format!("asgate.yaml:4:12: warning: routes[0].allow: {nobody} (got a list, {advised})"),
+        ),
+        ("rate_limit: { requests: 5, key: route }", String::new()),
+        ("deny: [10.0.0.0/8]", String::new()),
+    ] {
+        assert_eq!(behind(socket, keys), expected, "{keys} on a Unix socket");
+    }
+    let limit = "rate_limit: { requests: 5 }";
+    let announced = "{ address: \"unix:/run/a.sock\", proxy_protocol: true }";
+    let tcp = format!("{socket}, {{ address: \"127.0.0.1:8080\" }}");
+    for listeners in [announced, tcp.as_str()] {
+        assert_eq!(behind(listeners, limit), "", "clients of {listeners} have an address");
+    }
+}
+
+/// What was meant where there is a mistake is not known.
+#[cfg(unix)]
+#[test]
+fn clients_that_may_have_an_address() {
+    for (listeners, keys) in [
+        ("{ address: \"unix:/run/a.sock\" }", "allow: []"),
+        ("{ address: \"unix:/run/a.sock\", proxy_protocl: true }", "rate_limit: { requests: 5 }"),
+        ("{ address: \"unix:/run/a.sock\" }", "rate_limit: { requests: 5, ky: route }"),
+        ("{ address: \"unix:/run/a.sock\" }, 7", "rate_limit: { requests: 5 }"),
+    ] {
+        let said = behind(listeners, keys);
+        assert_eq!(said.lines().count(), 1, "the mistake alone: {said}");
+        assert!(!said.contains("warning"), "{said}");
+    }
+}
+
 #[test]
 fn warnings_stand_among_the_problems() {
     check(
