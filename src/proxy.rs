@@ -269,8 +269,12 @@ async fn reply(
             exchange.response_body = client.sent();
             Some(client)
         }
+        // It has begun: the head goes first.
         Err(cause) => {
-            exchange.answered(cause);
+            exchange.sent_status = Some(status);
+            exchange.aborted(cause);
+            exchange.response_body = client.sent();
+            client.abort().await;
             None
         }
     }

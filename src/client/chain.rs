@@ -13,7 +13,21 @@ use super::peer::{Peer, TrustedProxies};
 /// It begins with the client: what stands left of the first hop that is not trusted is what that hop claimed, and a
 /// server that trusts all hops, as Uvicorn does with `--forwarded-allow-ips *`, would take it for the client.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Chain(Vec<IpAddr>);
+pub(super) struct Chain {
+    hops: Vec<IpAddr>,
+    /// The first hop that is not trusted has no address that its successor knew, or told.
+    is_hidden: bool,
+}
+
+/// Who a chain says the client is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// There is no chain: the client is the peer.
+    Peer,
+    Hop(IpAddr),
+    /// Nobody knows. It is certainly not one of the proxies behind it, whose address may open doors.
+    Hidden,
+}
 
 impl Chain {
     /// Reads all lines in their order. Ports and brackets are dropped, empty elements skipped (RFC
@@ -22,33 +36,38 @@ impl Chain {
     pub(super) fn read(headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let lines = headers.get_all(&X_FORWARDED_FOR).into_iter();
         let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-        let mut hops = Vec::new();
+        let (mut hops, mut is_cut) = (Vec::new(), false);
         for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
             match address(entry) {
                 Some(ip) => hops.push(ip),
-                None => hops.clear(),
+                None => {
+                    hops.clear();
+                    is_cut = true;
+                }
             }
         }
-        if let Some(client) = hops.iter().rposition(|hop| !trusted.contains(*hop)) {
-            hops.drain(..client);
+        let client = hops.iter().rposition(|hop| !trusted.contains(*hop));
+        hops.drain(..client.unwrap_or_default());
+        Self { hops, is_hidden: is_cut && client.is_none() }
+    }
+
+    /// The first untrusted hop seen from here; the farthest one when all are trusted.
+    pub(super) fn origin(&self) -> Origin {
+        match self.hops.first() {
+            _ if self.is_hidden => Origin::Hidden,
+            Some(client) => Origin::Hop(*client),
+            None => Origin::Peer,
         }
-        Self(hops)
     }
 
-    /// The first untrusted hop seen from here; the farthest one when all are trusted; `None` when
-    /// there are none.
-    pub(super) fn client(&self) -> Option<IpAddr> {
-        self.0.first().copied()
-    }
-
-    /// The chain with the peer as its last hop, as one header value.
+    /// The chain with the peer as its last hop, as one header value; `None` when it would not begin with the client.
     pub(super) fn extended_by(&self, peer: &Peer) -> Option<HeaderValue> {
-        let ip = peer.ip()?;
-        if self.0.is_empty() {
+        let ip = peer.ip().filter(|_| !self.is_hidden)?;
+        if self.hops.is_empty() {
             return peer.text().cloned();
         }
-        let mut text = String::with_capacity((self.0.len() + 1) * 17);
-        for hop in &self.0 {
+        let mut text = String::with_capacity((self.hops.len() + 1) * 17);
+        for hop in &self.hops {
             // Writing to a `String` cannot fail.
             let _ = write!(text, "{hop}, ");
         }

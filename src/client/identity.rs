@@ -1,12 +1,13 @@
 //! From peer, headers and connection to what the worker is told about the client.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use super::chain::Chain;
+use super::chain::{Chain, Origin};
 use super::peer::{Peer, TrustedProxies};
 use super::strip::Sender;
 use crate::routing::host;
@@ -60,6 +61,8 @@ pub struct Identity {
     pub scheme: Scheme,
     /// Whether the peer is a trusted proxy, see [`super::strip::keep`].
     pub from_trusted: bool,
+    /// The headers that trusted proxies may send and nobody else.
+    pub reserved: Arc<[HeaderName]>,
     /// `X-Forwarded-For`: bare addresses, the client first, the peer last; `None` behind a Unix socket.
     pub forwarded_for: Option<HeaderValue>,
     /// `X-Forwarded-Host`: the host, with its port where the client named one; `None` when the
@@ -98,6 +101,7 @@ pub fn identify(
         port: peer.port(),
         scheme: connection.scheme,
         from_trusted: false,
+        reserved: Arc::clone(trusted.headers()),
         forwarded_for: peer.text().cloned(),
         forwarded_host: headers.get(HOST).cloned(),
         forwarded_port: connection.port.clone(),
@@ -114,7 +118,11 @@ fn behind_proxy(
     new_id: impl FnOnce() -> Uuid,
 ) -> Identity {
     let chain = Chain::read(headers, trusted);
-    let client = chain.client();
+    let (ip, own_port) = match chain.origin() {
+        Origin::Peer => (peer.ip(), peer.port()),
+        Origin::Hop(client) => (Some(client), None),
+        Origin::Hidden => (None, None),
+    };
     let scheme = single(headers, &X_FORWARDED_PROTO).and_then(Scheme::parse);
     let named = single(headers, &X_FORWARDED_HOST)
         .and_then(|value| Some((value, host::parse(value.as_bytes()).ok()?)));
@@ -126,10 +134,11 @@ fn behind_proxy(
         .or_else(|| named.as_ref().and_then(|(_, host)| host.port).map(HeaderValue::from))
         .or_else(|| scheme.map(Scheme::default_port));
     Identity {
-        ip: client.or(peer.ip()),
-        port: if client.is_none() { peer.port() } else { None },
+        ip,
+        port: own_port,
         scheme: scheme.unwrap_or(connection.scheme),
         from_trusted: true,
+        reserved: Arc::clone(trusted.headers()),
         forwarded_for: chain.extended_by(peer),
         forwarded_host: named.map(|(value, _)| value).or_else(|| headers.get(HOST)).cloned(),
         forwarded_port: port.unwrap_or_else(|| connection.port.clone()),
@@ -239,12 +248,22 @@ impl Identity {
     }
 
     /// For [`super::strip::keep`].
-    pub fn sender(&self) -> Sender {
-        if self.from_trusted {
-            Sender::Trusted { certified: self.certificate.is_some() }
-        } else {
-            Sender::Anybody
+    pub fn sender(&self) -> Sender<'_> {
+        Sender {
+            is_trusted: self.from_trusted,
+            is_certified: self.certificate.is_some(),
+            reserved: &self.reserved,
         }
+    }
+
+    /// Whether a header of the request says nothing else of its client than we do. A proxy that writes `X-Forwarded-For`
+    /// may well pass on the `X-Real-IP` that its client made up.
+    pub fn agrees_with(&self, name: &HeaderName, value: &HeaderValue) -> bool {
+        if name != "x-real-ip" {
+            return true;
+        }
+        let said = value.to_str().ok().and_then(|said| said.parse::<IpAddr>().ok());
+        said.is_some_and(|said| Some(said.to_canonical()) == self.ip)
     }
 
     /// [`Identity::request_id`] as text.

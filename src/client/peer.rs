@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 /// The peer of one connection. Made once when it is accepted, so that its address is put into text
@@ -68,16 +69,29 @@ pub fn network_of(client: IpAddr) -> IpAddr {
 
 /// The peers whose `X-Forwarded-*` and `X-Request-Id` are believed.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    headers: Arc<[HeaderName]>,
+}
 
 impl TrustedProxies {
     pub fn new(networks: &[IpNet]) -> Self {
-        Self(networks.to_vec())
+        Self { networks: networks.to_vec(), headers: Arc::default() }
+    }
+
+    /// The same, of whom these headers come and of nobody else.
+    pub fn with_headers(self, headers: &[HeaderName]) -> Self {
+        Self { headers: headers.into(), ..self }
+    }
+
+    /// The headers that only they may send.
+    pub(super) fn headers(&self) -> &Arc<[HeaderName]> {
+        &self.headers
     }
 
     /// Whether `ip` is one of them. IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.0.iter().any(|network| network.contains(&ip))
+        self.networks.iter().any(|network| network.contains(&ip))
     }
 }

@@ -34,12 +34,17 @@ const END_TO_END: [&str; 11] = [
 ];
 
 /// Whether a header of a client's request is passed to the worker.
-pub fn keep(name: &HeaderName, from: Sender) -> bool {
+pub fn keep(name: &HeaderName, from: Sender<'_>) -> bool {
+    if let Some(reserved) = from.reserved.iter().find(|reserved| are_alike(reserved, name)) {
+        // Only in its usual spelling: of two that are alike an app takes either.
+        return from.may_say_more(name) && reserved == name;
+    }
     let name = name.as_str().as_bytes();
     match name {
-        [b'x', b'-' | b'_', rest @ ..] => keep_x(rest) || from.may_say(name),
-        [b'c', ..] if is_certificate(name) => from.may_say(name),
-        [b's', ..] => !begins(name, "ssl-client-") || from.may_say(name),
+        b"x-real-ip" => from.is_trusted,
+        [b'x', b'-' | b'_', rest @ ..] => keep_x(rest),
+        [b'c', ..] => !is_certificate(name) && !is_hop_by_hop(name),
+        [b's', ..] => !begins(name, "ssl-client-"),
         [b'f', ..] => !same(name, "forwarded"),
         [b'r', ..] => !same(name, "remote-user"),
         _ => !is_hop_by_hop(name),
@@ -48,22 +53,19 @@ pub fn keep(name: &HeaderName, from: Sender) -> bool {
 
 /// Who sent a request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
-    Anybody,
-    /// A trusted proxy, whose word on the client counts where we have none of our own.
-    Trusted {
-        /// The peer showed a certificate of its own.
-        certified: bool,
-    },
+pub struct Sender<'a> {
+    /// It is a trusted proxy.
+    pub is_trusted: bool,
+    /// The peer showed a certificate of its own.
+    pub is_certified: bool,
+    /// Headers that trusted proxies may send and nobody else.
+    pub reserved: &'a [HeaderName],
 }
 
-impl Sender {
-    /// Whether it may send the header `name`, which tells of the client. Only in its usual spelling.
-    fn may_say(self, name: &[u8]) -> bool {
-        let Self::Trusted { certified } = self else {
-            return false;
-        };
-        name == b"x-real-ip" || (!certified && is_certificate(name) && !name.contains(&b'_'))
+impl Sender<'_> {
+    /// Whether it may send the header `name`, which is reserved. Of certificates nobody has to tell us where we saw one.
+    fn may_say_more(self, name: &HeaderName) -> bool {
+        self.is_trusted && !(self.is_certified && is_certificate(name.as_str().as_bytes()))
     }
 }
 

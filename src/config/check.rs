@@ -88,6 +88,7 @@ impl Check<'_> {
         listening.extend(admin.clone().flatten());
         self.no_overlap(&listening);
         let trusted_proxies = self.networks(&file.trusted_proxies, &root.key("trusted_proxies"));
+        let trusted_headers = self.trusted_headers(file, root);
         let ordered = upstreams::in_order(&file.upstreams, &root.key("upstreams"));
         let names = self.names(&ordered, root);
         let upstreams = self.upstreams(&ordered);
@@ -97,6 +98,7 @@ impl Check<'_> {
         Some(Config {
             listeners: listeners?,
             trusted_proxies: trusted_proxies?,
+            trusted_headers: trusted_headers?,
             upstreams: upstreams?,
             resolver: resolver?,
             routes: routes?,

@@ -39,6 +39,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Peers whose `X-Forwarded-*` and `X-Request-Id` are believed. A Unix-socket peer is not among them.
     pub trusted_proxies: Vec<IpNet>,
+    /// What they may send, and nobody else.
+    pub trusted_headers: Vec<HeaderName>,
     /// In the order of the file; [`Proxy::upstream`] indexes into it.
     pub upstreams: Vec<Upstream>,
     /// Who is asked for host names of workers.

@@ -52,9 +52,13 @@ pub struct File {
     /// nothing else; with `0.0.0.0/0` every client chooses its own address. Peers on a Unix socket
     /// are never trusted.
     ///
-    /// Such a proxy may also tell of its clients' certificates (`X-Client-Cert-*`, `Client-Cert`,
-    /// `X-SSL-Client-*`, `X-Real-IP`): it must take these headers away from what its clients send.
     pub trusted_proxies: Vec<String>,
+
+    /// Further headers that come from `trusted_proxies` and are taken away from everybody else's requests: those by which
+    /// they tell of the certificate or the user of their client, such as `X-SSL-Client-S-DN` or `X-Auth-Request-User`.
+    /// Without this key, headers about certificates are taken away from all requests. Each such proxy must take them
+    /// away from what its own clients send: the app believes them.
+    pub trusted_headers: Vec<String>,
 
     /// Pools of workers, by name. A name is made of letters, digits, `-` and `_`, 64 at most; it
     /// appears in logs and metrics.
@@ -85,6 +89,7 @@ impl Default for File {
         Self {
             listeners: Vec::new(),
             trusted_proxies: Vec::new(),
+            trusted_headers: Vec::new(),
             upstreams: BTreeMap::new(),
             resolver: Resolver::default(),
             routes: Vec::new(),

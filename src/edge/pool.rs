@@ -23,6 +23,9 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn status(&self) -> UpstreamStatus {
+        // Before the workers: a request gives its worker back first.
+        let requests_in_flight = self.metrics.in_flight();
+        let (length, size) = self.upstream.queue();
         let (reason, workers) = match &self.crew {
             Some(crew) => {
                 let status = crew.status();
@@ -31,13 +34,12 @@ impl Pool {
             None => (None, self.upstream.workers().iter().map(fixed).collect()),
         };
         let workers: Vec<WorkerStatus> = workers;
-        let (length, size) = self.upstream.queue();
         let retries = self.metrics.retries().into_iter();
         UpstreamStatus {
             name: self.upstream.name().to_string(),
             state: UpstreamState::of(&workers),
             reason,
-            requests_in_flight: self.metrics.in_flight(),
+            requests_in_flight,
             queue: QueueStatus { length: length as u64, size: size as u64 },
             retries: retries.map(|(reason, count)| (reason.to_owned(), count)).collect(),
             notes: self.names.iter().filter_map(note).collect(),

@@ -58,6 +58,7 @@ pub fn request_head(
     for (name, value) in headers {
         if is_passed_on(name, request)
             && strip::keep(name, identity.sender())
+            && identity.agrees_with(name, value)
             && !nominated.contains(name)
             && !changes.drops(name)
         {

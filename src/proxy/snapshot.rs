@@ -56,7 +56,8 @@ impl Snapshot {
             table: Table::compile(&config.routes),
             routes: routes.collect(),
             upstreams: upstreams.collect(),
-            trusted: TrustedProxies::new(&config.trusted_proxies),
+            trusted: TrustedProxies::new(&config.trusted_proxies)
+                .with_headers(&config.trusted_headers),
         }
     }
 }

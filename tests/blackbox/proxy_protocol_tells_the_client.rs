@@ -9,7 +9,7 @@ use crate::support::edge::Edge;
 use crate::support::front::Front;
 use crate::support::stub::Stub;
 
-const TRUSTED: &str = "trusted_proxies: [127.0.0.1]";
+const TRUSTED: &str = "trusted_proxies: [127.0.0.1]\ntrusted_headers: [X-Client-Cert-Subject]";
 
 /// An edge before an echoing worker whose listener has these keys, beside `proxy_protocol`.
 fn edge(stub: &Stub, listener: &str) -> Edge {

@@ -3,7 +3,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{Nominated, NominationError, Sender, are_alike, keep, keep_response};
 
-const TRUSTED: Sender = Sender::Trusted { certified: false };
+const ANYBODY: Sender<'static> = Sender { is_trusted: false, is_certified: false, reserved: &[] };
+const TRUSTED: Sender<'static> = Sender { is_trusted: true, ..ANYBODY };
 
 fn name(text: &str) -> HeaderName {
     HeaderName::from_bytes(text.as_bytes()).unwrap()
@@ -53,7 +54,7 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
         "x-remote-user",
     ] {
         for spelling in spellings(known) {
-            assert!(!keep(&name(&spelling), Sender::Anybody), "{spelling} from an untrusted peer");
+            assert!(!keep(&name(&spelling), ANYBODY), "{spelling} from an untrusted peer");
             assert!(!keep(&name(&spelling), TRUSTED), "{spelling} from a trusted peer");
         }
     }
@@ -62,7 +63,7 @@ fn what_only_the_edge_may_say_is_removed_in_every_spelling() {
 #[test]
 fn a_real_ip_is_taken_from_trusted_peers_only() {
     for spelling in spellings("x-real-ip") {
-        assert!(!keep(&name(&spelling), Sender::Anybody), "{spelling} from an untrusted peer");
+        assert!(!keep(&name(&spelling), ANYBODY), "{spelling} from an untrusted peer");
         let as_is = spelling.eq_ignore_ascii_case("x-real-ip");
         assert_eq!(keep(&name(&spelling), TRUSTED), as_is, "{spelling} from a trusted peer");
     }
@@ -79,15 +80,37 @@ fn certificates_are_vouched_for_by_whoever_saw_them() {
         "x-ssl-client-s-dn",
         "ssl-client-verify",
     ] {
+        let reserved = &[name(known)];
         for spelling in spellings(known) {
             let header = name(&spelling);
-            assert!(!keep(&header, Sender::Anybody), "{spelling} from an untrusted peer");
-            let certified = Sender::Trusted { certified: true };
+            assert!(!keep(&header, ANYBODY), "{spelling} from an untrusted peer");
+            assert!(!keep(&header, TRUSTED), "{spelling} from a peer that may not send it");
+            let vouching = Sender { reserved, ..TRUSTED };
+            let certified = Sender { is_certified: true, ..vouching };
             assert!(!keep(&header, certified), "{spelling} beside a certificate that we saw");
+            let untrusted = Sender { reserved, ..ANYBODY };
+            assert!(!keep(&header, untrusted), "{spelling} from an untrusted peer, reserved");
             let as_is = spelling.eq_ignore_ascii_case(known);
-            assert_eq!(keep(&header, TRUSTED), as_is, "{spelling} from a trusted peer");
+            assert_eq!(keep(&header, vouching), as_is, "{spelling} from a peer that may");
         }
     }
+}
+
+/// Any header can be: the user that a proxy has authenticated, say.
+#[test]
+fn reserved_headers_come_from_trusted_peers_only() {
+    let reserved = &[name("x-auth-request-user"), name("remote-user")];
+    for known in ["x-auth-request-user", "remote-user"] {
+        for spelling in spellings(known) {
+            let header = name(&spelling);
+            let from_anybody = Sender { reserved, ..ANYBODY };
+            let certified = Sender { is_certified: true, reserved, ..TRUSTED };
+            assert!(!keep(&header, from_anybody), "{spelling} from an untrusted peer");
+            let as_is = spelling.eq_ignore_ascii_case(known);
+            assert_eq!(keep(&header, certified), as_is, "{spelling} from a trusted peer");
+        }
+    }
+    assert!(keep(&name("x-auth-request-user"), ANYBODY), "the control: not reserved");
 }
 
 #[test]
@@ -133,7 +156,7 @@ fn what_the_app_is_meant_to_see_is_kept() {
         "x-requested-with",
         "xx-forwarded-for",
     ] {
-        for from in [Sender::Anybody, TRUSTED] {
+        for from in [ANYBODY, TRUSTED] {
             assert!(keep(&name(kept), from), "{kept} from {from:?}");
         }
     }

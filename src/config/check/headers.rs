@@ -45,11 +45,22 @@ const WRITTEN_IN_RESPONSES: [&str; 6] = [
     "x-request-id",
 ];
 
-/// Which way a message goes.
+/// Headers about clients that asgate makes of those that trusted proxies send.
+const WRITTEN_OF_ALL: [&str; 5] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
+/// Which headers are meant.
 #[derive(Clone, Copy)]
 enum Message {
     Request,
     Response,
+    /// Of requests, as a proxy sends them.
+    Trusted,
 }
 
 impl Check<'_> {
@@ -61,6 +72,26 @@ impl Check<'_> {
         let request = self.changes(&model.request, Message::Request, &place.key("request"));
         let response = self.changes(&model.response, Message::Response, &place.key("response"));
         Some(HeaderRules { request: request?, response: response? })
+    }
+
+    pub(super) fn trusted_headers(
+        &mut self,
+        file: &model::File,
+        root: &Place<'_>,
+    ) -> Option<Vec<HeaderName>> {
+        let (list, place) = (&file.trusted_headers, root.key("trusted_headers"));
+        if !list.is_empty() && file.trusted_proxies.is_empty() {
+            let allowed = "this key with trusted_proxies";
+            self.report(
+                place.problem("come from nobody while there are no trusted_proxies", allowed),
+            );
+            return None;
+        }
+        let mut names = Vec::with_capacity(list.len());
+        let checked = list.iter().enumerate().map(|(index, name)| {
+            self.changeable(name, Message::Trusted, &mut names, &place.item(index))
+        });
+        all(checked.collect())
     }
 
     fn changes(
@@ -199,12 +230,13 @@ fn may_change(header: &HeaderName, message: Message) -> Result<(), (&'static str
         return Err(("frames a message or is for one connection", but(&OF_THE_CONNECTION)));
     }
     let written: &[&str] = match message {
-        Message::Request if name == "host" => {
+        Message::Request | Message::Trusted if name == "host" => {
             let allowed = "another header: preserve_host is for this one".to_owned();
             return Err(("says where the request is for", allowed));
         }
         Message::Request => &WRITTEN_IN_REQUESTS,
         Message::Response => &WRITTEN_IN_RESPONSES,
+        Message::Trusted => &WRITTEN_OF_ALL,
     };
     if written.contains(&name) {
         return Err(("is written by asgate", but(written)));

@@ -46,6 +46,7 @@ fn every_key_has_its_documented_default() {
     assert!(!listener.proxy_protocol, "proxy_protocol");
     assert_eq!(listener.tls, None, "tls");
     assert_eq!(config.trusted_proxies, [], "trusted_proxies");
+    assert!(config.trusted_headers.is_empty(), "trusted_headers");
     assert_eq!(config.resolver, Resolver::default(), "resolver: the system's");
     assert_eq!(config.shutdown_timeout, Duration::from_secs(30), "shutdown_timeout");
     assert_eq!(config.admin, None, "admin");
@@ -261,7 +262,7 @@ asgate.yaml:15:17: routes[0].timeouts.totl: unknown key (got "totl", allowed con
 asgate.yaml:16:11: routes[1].name: is the name of routes[0] too (got "api", allowed a name of its own)
 asgate.yaml:17:24: routes[1].respond.status: is out of range (got 99, allowed a whole number from 200 to 599)
 asgate.yaml:18:19: shutdown_timeout: is not a number and a unit (got "1d", allowed a duration such as 250ms, 30s, 5m, 1h up to 8760h)
-asgate.yaml:19:1: colour: unknown key (got "colour", allowed listeners, trusted_proxies, upstreams, resolver, routes, shutdown_timeout, admin or logging)"#;
+asgate.yaml:19:1: colour: unknown key (got "colour", allowed listeners, trusted_proxies, trusted_headers, upstreams, resolver, routes, shutdown_timeout, admin or logging)"#;
     assert_eq!(said(text), expected, "everything, in the order of the file");
 }
 

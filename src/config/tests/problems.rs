@@ -280,6 +280,14 @@ fn the_rest_of_the_top_level() {
                 "asgate.yaml:12:19: trusted_proxies[0]: is not a network (got \"example.com\", allowed an address such as 192.0.2.7 or a network such as 10.0.0.0/8)",
             ),
             (
+                "  - upstream: app\ntrusted_headers: [X-Auth-User]\n",
+                "asgate.yaml:12:18: trusted_headers: come from nobody while there are no trusted_proxies (got a list, allowed this key with trusted_proxies)",
+            ),
+            (
+                "  - upstream: app\ntrusted_proxies: [10.0.0.1]\ntrusted_headers: [X-Client-Cert, x_forwarded_for, x-client-cert, te]\n",
+                "asgate.yaml:13:33: trusted_headers[1]: is written by asgate (got \"x_forwarded_for\", allowed any header but x-forwarded-for, x-forwarded-host, x-forwarded-port, x-forwarded-proto or x-request-id)",
+            ),
+            (
                 "  - upstream: app\nlogging: { level: verbose }\n",
                 "asgate.yaml:12:19: logging.level: is not a known value (got \"verbose\", allowed off, error, warn, info, debug or trace)",
             ),

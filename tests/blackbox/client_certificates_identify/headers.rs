@@ -71,13 +71,19 @@ fn http2_is_no_way_around() {
     }
 }
 
-/// TLS may have ended before us, and the certificate with it.
+/// TLS may have ended before us, and the certificate with it. Many a proxy that is trusted for the address of its clients
+/// passes on whatever they say of certificates.
 #[test]
-fn a_trusted_proxy_may_say_who_the_client_is() {
+fn a_trusted_proxy_may_say_who_the_client_is_where_that_is_configured() {
     let stub = Stub::echoing();
     let said = "X-Client-Cert-Subject: CN=carol\r\nX-Client-Cert-Fingerprint: 00ff\r\n";
-    for (proxies, expected) in [("[127.0.0.1]", vec!["CN=carol"]), ("[192.0.2.1]", vec![])] {
-        let file = format!("trusted_proxies: {proxies}");
+    let both = "trusted_headers: [X-Client-Cert-Subject, X-Client-Cert-Fingerprint]";
+    for (proxies, headers, expected) in [
+        ("[127.0.0.1]", both, vec!["CN=carol"]),
+        ("[127.0.0.1]", "", vec![]),
+        ("[192.0.2.1]", both, vec![]),
+    ] {
+        let file = format!("trusted_proxies: {proxies}\n{headers}");
         let edge = Front { file: &file, ..Front::default() }.before(stub.address());
         let got = edge.connect().get_with("/", said).text();
         assert_eq!(values(&got, "x-client-cert-subject"), expected, "{proxies}: {got}");

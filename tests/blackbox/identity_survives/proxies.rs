@@ -22,9 +22,7 @@ const CHAINS: &str = "
     , 203.0.113.7,,                           => 203.0.113.7, 127.0.0.1
 
     behind what is no address nothing is known
-    203.0.113.7, unknown                      => 127.0.0.1
     6.6.6.6, evil, 203.0.113.7                => 203.0.113.7, 127.0.0.1
-    6.6.6.6, evil, 10.1.2.3                   => 10.1.2.3, 127.0.0.1
 
     where all are trusted, the farthest is the client
     10.9.9.9, 10.1.2.3                        => 10.9.9.9, 10.1.2.3, 127.0.0.1
@@ -67,6 +65,29 @@ fn the_chain_of_a_trusted_proxy_is_kept_from_the_client_on() {
     assert!(requests > 30, "all rows were tried: {requests}");
 }
 
+/// A proxy that has no address for its client does not become the client: its own may be let in where that is not.
+#[test]
+fn a_hidden_client_is_nobody() {
+    let edge = edge(TRUSTED);
+    let mut client = edge.connect();
+    let mut requests = 0;
+    for chain in ["203.0.113.7, unknown", "6.6.6.6, evil, 10.1.2.3", "unknown", "fe80::1%12"] {
+        for (transport, over) in TRANSPORTS {
+            let lines = format!("{over}X-Forwarded-For: {chain}\r\n");
+            let seen = seen(&mut client, "a.example", &lines);
+            let none: [&str; 0] = [];
+            assert_eq!(
+                values(&seen, "x-forwarded-for"),
+                none,
+                "{chain:?} over {transport}: {seen:#}"
+            );
+            requests += 1;
+            let line = edge.wait_for_log(requests).remove(requests - 1);
+            assert!(line.get("client.ip").is_none(), "{chain:?} over {transport}: {line}");
+        }
+    }
+}
+
 #[test]
 fn scheme_and_host_are_believed_of_a_trusted_proxy_only() {
     let edge = edge(TRUSTED);
@@ -94,7 +115,8 @@ fn scheme_and_host_are_believed_of_a_trusted_proxy_only() {
             assert_eq!(values(&seen, "x-forwarded-proto"), [scheme], "one token with {about}");
         }
     }
-    let named = "X-Forwarded-Host: Public.Example:444\r\nX-Forwarded-Port: 445\r\nX-Real-IP: 203.0.113.7\r\n";
+    let named = "X-Forwarded-Host: Public.Example:444\r\nX-Forwarded-Port: 445\r\n\
+        X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: 203.0.113.7\r\n";
     for (peer, host, port, real_ip) in [
         (trusted, "Public.Example:444", "445".to_owned(), &["203.0.113.7"][..]),
         (stranger, "a.example", edge.address().port().to_string(), &[]),
@@ -161,5 +183,22 @@ fn the_request_id_is_one_for_the_app_the_client_and_the_log() {
             }
         }
         assert_eq!(response.header("server"), Some("uvicorn"), "the app's own, never the edge's");
+    }
+}
+
+/// A proxy that writes `X-Forwarded-For` alone passes on what its client made up.
+#[test]
+fn a_real_ip_that_says_something_else_is_not_believed() {
+    let edge = edge(TRUSTED);
+    let mut client = edge.connect();
+    for (lines, expected) in [
+        ("X-Real-IP: 203.0.113.7\r\n", &[][..]),
+        ("X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: 6.6.6.6\r\n", &[]),
+        ("X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: me\r\n", &[]),
+        ("X-Forwarded-For: unknown\r\nX-Real-IP: 127.0.0.1\r\n", &[]),
+        ("X-Forwarded-For: 203.0.113.7\r\nX-Real-IP: 203.0.113.7\r\n", &["203.0.113.7"]),
+    ] {
+        let seen = seen(&mut client, "a.example", lines);
+        assert_eq!(values(&seen, "x-real-ip"), expected, "{lines:?}: {seen:#}");
     }
 }

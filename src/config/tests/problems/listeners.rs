@@ -35,7 +35,7 @@ fn listeners() {
             ),
             (
                 "  - { address: 127.0.0.1:8080, proxy_protocol: true }\ntrusted_proxy: [127.0.0.1]\n",
-                "asgate.yaml:3:1: trusted_proxy: unknown key (got \"trusted_proxy\", allowed listeners, trusted_proxies, upstreams, resolver, routes, shutdown_timeout, admin or logging; did you mean \"trusted_proxies\"?)",
+                "asgate.yaml:3:1: trusted_proxy: unknown key (got \"trusted_proxy\", allowed listeners, trusted_proxies, trusted_headers, upstreams, resolver, routes, shutdown_timeout, admin or logging; did you mean \"trusted_proxies\"?)",
             ),
             (
                 "  - { address: 127.0.0.1:8080, redirect_to_https: yes }\n",
