@@ -25,9 +25,9 @@ use crate::proxy::{Answer, Asked, Respond};
 use endpoint::Endpoint;
 pub use operations::{Done, Operations, Refusal};
 pub use status::{
-    CertificateStatus, CheckStatus, ConnectionCounts, Kind, LeavingStatus, ListenerStatus,
-    QueueStatus, State, Status, TlsStatus, UpstreamState, UpstreamStatus, WorkerState,
-    WorkerStatus, reused_ratio,
+    CertificateStatus, CheckStatus, ClientAuthStatus, ConnectionCounts, Kind, LeavingStatus,
+    ListenerStatus, QueueStatus, State, Status, TlsStatus, UpstreamState, UpstreamStatus,
+    WorkerState, WorkerStatus, reused_ratio,
 };
 
 const JSON: &str = "application/json";

@@ -6,11 +6,14 @@
 //! `listener::tls` does.
 
 mod certificate;
+mod crl;
+mod der;
 mod distinguished;
 mod error;
 mod file;
 mod key;
 mod ocsp;
+mod outlook;
 mod pem;
 mod pfx;
 #[cfg(unix)]
@@ -30,12 +33,16 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::certificate::X509Certificate;
 
+pub use crl::{Revocations, Setback};
 pub use error::{Error, Kind, Part};
 use file::{File, SMALL};
 use key::PublicKey;
-pub use trust::{Trust, authorities, client, revocations};
-pub use warning::{Concern, SOON, Warning};
+use outlook::{Origin, Staple, Validity};
+pub use outlook::{Outlook, SOON};
+pub use trust::{Trust, Trusted, authorities, client, revocations};
+pub use warning::{Concern, Warning};
 
 /// A chain, leaf first, and the key of the leaf.
 type ChainAndKey = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -81,7 +88,8 @@ impl Files {
     /// Reads them. Blocks meanwhile.
     ///
     /// # Errors
-    /// One that cannot be read, is empty or larger than 1 MiB.
+    /// One that cannot be read, is empty or larger than 1 MiB; but not that of the OCSP response, which can be done
+    /// without.
     pub fn read(&self) -> Result<Contents, Error> {
         let keys = match &self.keys {
             Keys::Pem { chain, key } => Material::Pem {
@@ -94,7 +102,7 @@ impl Files {
             },
         };
         let ocsp = self.ocsp.as_deref().map(|path| File::read(Part::Ocsp, path, SMALL));
-        Ok(Contents { keys, ocsp: ocsp.transpose()? })
+        Ok(Contents { keys, ocsp })
     }
 
     /// Where they are; a file that serves two purposes comes twice.
@@ -111,7 +119,7 @@ impl Files {
 #[derive(PartialEq, Eq)]
 pub struct Contents {
     keys: Material,
-    ocsp: Option<File>,
+    ocsp: Option<Result<File, Error>>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -127,12 +135,12 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The private key of the first of the chain.
     pub key: PrivateKeyDer<'static>,
-    /// To be sent along, until [`Identity::ocsp_until`]. None when there is none that may be sent now.
+    /// To be sent along while [`Outlook::has_staple`] says so. `None` when there is none that is of use.
     pub ocsp: Option<Vec<u8>>,
     /// What the first of the chain says.
     pub facts: Facts,
-    /// What the file of the OCSP response says, even if it may not be sent.
-    response: Option<ocsp::Response>,
+    /// What may become of all that.
+    pub outlook: Outlook,
 }
 
 /// What a certificate says.
@@ -186,35 +194,46 @@ impl fmt::Debug for Contents {
 }
 
 impl Contents {
-    /// Understands them. What time makes of them (an expired certificate) is no error but a warning; an OCSP response
-    /// that may not be sent at this time is left out.
+    /// Understands them. What time makes of them (an expired certificate) is no error but a warning, and so is all that
+    /// is wrong with an OCSP response: a certificate is not to be done without for its sake.
     ///
     /// # Errors
     /// One line: a file that is not what it should be, an encrypted key, a wrong password, a key of another
-    /// certificate, an OCSP response for another.
+    /// certificate.
     pub fn identity(&self) -> Result<Identity, Error> {
-        let (file, (chain, key)) = match &self.keys {
-            Material::Pem { chain, key } => (chain, matched(chain, key)?),
-            Material::Pfx { file, password } => (file, pfx::open(file, password)?),
+        let (file, key_file, (chain, key)) = match &self.keys {
+            Material::Pem { chain, key } => (chain, key, matched(chain, key)?),
+            Material::Pfx { file, password } => (file, file, pfx::open(file, password)?),
         };
         let leaf = chain.first().and_then(|leaf| certificate::parse(leaf));
         let leaf = leaf.ok_or_else(|| file.error(Kind::BadCertificate { number: 1 }))?;
         let facts = certificate::facts(&leaf);
-        let read =
-            |file: &File| ocsp::Response::read(&file.bytes, &leaf).map_err(|kind| file.error(kind));
-        let response = self.ocsp.as_ref().map(read).transpose()?;
-        let may_be_sent = response.is_some_and(|one| one.concern(SystemTime::now()).is_none());
-        let ocsp = self.ocsp.as_ref().filter(|_| may_be_sent).map(|file| file.bytes.clone());
-        Ok(Identity { chain, key, ocsp, facts, response })
+        let staple = self.ocsp.as_ref().map(|ocsp| staple(ocsp, &leaf));
+        let is_usable = staple.as_ref().is_some_and(|staple| staple.response.is_ok());
+        let ocsp = self.ocsp.as_ref().and_then(|file| file.as_ref().ok()).filter(|_| is_usable);
+        let ocsp = ocsp.map(|file| file.bytes.clone());
+        let parsed = chain.iter().filter_map(|certificate| certificate::parse(certificate));
+        let outlook = Outlook {
+            chain: file.origin(),
+            key: key_file.origin(),
+            validity: parsed.map(|certificate| Validity::of(&certificate)).collect(),
+            staple,
+        };
+        Ok(Identity { chain, key, ocsp, facts, outlook })
     }
 }
 
-impl Identity {
-    /// When the OCSP response must not be sent any more: clients refuse connections with an old one. `None` when there
-    /// is none, or it does not say.
-    pub fn ocsp_until(&self) -> Option<SystemTime> {
-        self.response.and_then(|response| response.until())
-    }
+/// What the file of an OCSP response says about `certificate`, or why it is of no use.
+fn staple(file: &Result<File, Error>, certificate: &X509Certificate<'_>) -> Staple {
+    let (path, response) = match file {
+        Ok(file) => (&file.path, ocsp::Response::read(&file.bytes, certificate)),
+        Err(error) => {
+            let concern = Concern::OcspUnusable { reason: error.kind.to_string() };
+            return Staple { path: error.path.clone(), response: Err(concern) };
+        }
+    };
+    let response = response.map_err(|kind| Concern::OcspUnusable { reason: kind.to_string() });
+    Staple { path: path.clone(), response }
 }
 
 /// The chain and the key of two PEM files, when they belong together.

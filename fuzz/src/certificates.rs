@@ -70,7 +70,7 @@ fn check_identity(files: &Files) {
     let Some(identity) = told(contents.identity()) else { return };
     assert!(!identity.chain.is_empty(), "an identity without a certificate");
     assert!(is_text(&identity.facts.subject), "subject {:?}", identity.facts.subject);
-    for warning in identity.warnings(files, SystemTime::now()) {
+    for warning in identity.warnings(SystemTime::now()) {
         assert!(!warning.to_string().contains('\n'), "more than a line: {warning}");
     }
     let key =

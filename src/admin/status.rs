@@ -12,7 +12,7 @@ mod listener;
 mod tests;
 mod words;
 
-pub use listener::{CertificateStatus, ListenerStatus, TlsStatus};
+pub use listener::{CertificateStatus, ClientAuthStatus, ListenerStatus, TlsStatus};
 
 /// One edge.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::admin::{CertificateStatus, ListenerStatus, TlsStatus};
+use crate::admin::{CertificateStatus, ClientAuthStatus, ListenerStatus, TlsStatus};
 use crate::config::{self, Address};
 use crate::listener::Listener;
 use crate::listener::tls::{Acceptor, CertificateFacts};
@@ -61,6 +61,10 @@ impl Door {
         TlsStatus {
             min_version: word(tls.min_version).to_owned(),
             certificates: certificates.iter().map(|facts| certificate(facts, now)).collect(),
+            client_auth: tls.acceptor.clients().map(|clients| ClientAuthStatus {
+                file: clients.path.display().to_string(),
+                problem: clients.trouble.clone(),
+            }),
             handshakes: occurred(handshakes),
         }
     }

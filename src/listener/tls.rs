@@ -10,12 +10,14 @@
 //! | `store.rs` | the certificate for a name and a client |
 //! | `certificate.rs`, `clients.rs` | what is made of the files |
 //! | `source.rs` | files that change: read again, taken or refused |
+//! | `report.rs` | what is told of files: how those in use are, what came of new ones |
 //! | `watch.rs` | looks at them from time to time, and at what time does to certificates |
 //! | `terms.rs` | rustls's configuration |
 
 mod certificate;
 mod clients;
 mod handshake;
+mod report;
 mod source;
 mod store;
 mod terms;
@@ -25,9 +27,9 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use rustls::server::VerifierBuilderError;
 use tokio::net::TcpStream;
@@ -36,12 +38,13 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::net::Stream;
 use crate::net::tls::{Session, provider};
-use crate::{config, pki, telemetry};
+use crate::{config, pki};
 use certificate::Certificates;
 use clients::Clients;
 use handshake::Refused;
 pub use handshake::{Failure, Secured};
-use source::{InUse, Look, Patience};
+pub use report::{CertificateFacts, ClientsFacts, Outcome, Reloaded, Subject};
+use source::{InUse, Patience};
 use store::{Store, Table};
 use terms::{Rules, Terms};
 
@@ -57,11 +60,12 @@ use terms::{Rules, Terms};
 pub struct Acceptor {
     handshake_timeout: Duration,
     places: Semaphore,
+    terms: Arc<Terms>,
     rules: ArcSwap<Rules>,
-    store: Arc<Store>,
     /// Held while files are read.
     files: Mutex<Files>,
     certificates: ArcSwap<Vec<CertificateFacts>>,
+    clients: ArcSwapOption<ClientsFacts>,
 }
 
 /// The files behind an [`Acceptor`].
@@ -81,52 +85,6 @@ pub enum SetupError {
     Clients { path: PathBuf, reason: VerifierBuilderError },
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
-}
-
-/// A certificate that clients are shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFacts {
-    /// The file that it came from, the chain's if there are several.
-    pub path: PathBuf,
-    /// `www.example.org`, `*.example.org`, `192.0.2.1`.
-    pub names: Vec<String>,
-    pub not_after: SystemTime,
-    /// Why what the files hold now was not taken, or what else there is to see to but its end, in one line.
-    pub trouble: Option<String>,
-}
-
-/// What came of reading files again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reloaded {
-    pub subject: Subject,
-    /// The first of the files.
-    pub path: PathBuf,
-    pub outcome: Outcome,
-}
-
-/// What files are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// A certificate that clients are shown.
-    Certificate,
-    /// The authorities of client certificates, and their CRLs.
-    Clients,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    Unchanged,
-    /// New handshakes get this certificate.
-    Renewed {
-        names: Vec<String>,
-        not_after: SystemTime,
-    },
-    /// Clients are checked anew, and sessions from before are not resumed.
-    ClientsRenewed,
-    /// What was in use stays: there is something wrong with what the files hold now, in one line.
-    Kept {
-        error: String,
-    },
 }
 
 /// What comes of `work`, if that is in time.
@@ -160,15 +118,18 @@ impl Acceptor {
         };
         let clients = settings.client_auth.as_ref().map(check).transpose()?;
         let rules = match &clients {
-            Some(clients) => Arc::clone(clients.product()),
+            Some(clients) => Arc::clone(&clients.product().rules),
             None => Arc::new(terms.rules(None)?),
         };
         Ok(Self {
             handshake_timeout: settings.handshake_timeout,
             places: Semaphore::new(settings.max_handshakes.min(Semaphore::MAX_PERMITS)),
+            terms,
             rules: ArcSwap::new(rules),
-            store,
-            certificates: ArcSwap::from_pointee(facts(&certificates)),
+            certificates: ArcSwap::from_pointee(report::facts(&certificates)),
+            clients: ArcSwapOption::new(
+                clients.as_ref().map(|one| Arc::new(report::clients_facts(one))),
+            ),
             files: Mutex::new(Files { certificates, clients }),
         })
     }
@@ -197,7 +158,26 @@ impl Acceptor {
         let rules = self.rules.load_full();
         let shaken = before(end, handshake::shake(&rules, hello)).await;
         drop(place);
-        shaken.ok_or(Failure::Timeout)?
+        let shaken = shaken.ok_or(Failure::Timeout)?;
+        if matches!(&shaken, Err(refused) if refused.is_for_its_session()) {
+            self.forget_sessions_of(&rules);
+        }
+        shaken
+    }
+
+    /// Resumes no session that began under `rules` any more: one is of no use, and its client, who may have another
+    /// certificate by now, comes with it again and again, since each connection brings new tickets. A full handshake
+    /// asks for the certificate anew.
+    ///
+    /// Nobody can do this at will: it takes a session under the rules in use, and thus a certificate that has been good
+    /// since the last time and is not any more.
+    fn forget_sessions_of(&self, rules: &Arc<Rules>) {
+        match self.terms.rules(rules.clients.clone()) {
+            Ok(fresh) => {
+                self.rules.compare_and_swap(rules, Arc::new(fresh));
+            }
+            Err(error) => log::error!("Cannot make new keys for session tickets: {error}"),
+        }
     }
 
     /// Reads the files again and takes what is new; blocks meanwhile. Connections live on, also those of clients whose
@@ -215,19 +195,28 @@ impl Acceptor {
         self.certificates.load().to_vec()
     }
 
+    /// Those who may be clients, if clients are asked for certificates.
+    pub fn clients(&self) -> Option<Arc<ClientsFacts>> {
+        self.clients.load_full()
+    }
+
     fn look(&self, patience: Patience) -> Vec<Reloaded> {
         let mut files = self.files.lock();
         let Files { certificates, clients } = &mut *files;
-        let mut found: Vec<_> = certificates.iter_mut().map(|one| renewed(one, patience)).collect();
+        let mut found: Vec<_> =
+            certificates.iter_mut().map(|one| report::renewed(one, patience)).collect();
         if found.iter().any(|one| one.outcome != Outcome::Unchanged) {
-            self.store.replace(table(certificates));
+            self.terms.store.replace(table(certificates));
         }
         // Trouble goes without a change of what is in use, too.
-        self.certificates.store(Arc::new(facts(certificates)));
+        self.certificates.store(Arc::new(report::facts(certificates)));
         if let Some(clients) = clients {
-            let outcome = outcome(clients.look(patience), || Outcome::ClientsRenewed);
-            self.rules.store(Arc::clone(clients.product()));
-            found.push(Reloaded { subject: Subject::Clients, path: clients.path(), outcome });
+            let reloaded = report::clients_renewed(clients, patience);
+            if reloaded.outcome == Outcome::ClientsRenewed {
+                self.rules.store(Arc::clone(&clients.product().rules));
+            }
+            self.clients.store(Some(Arc::new(report::clients_facts(clients))));
+            found.push(reloaded);
         }
         for one in &found {
             one.log();
@@ -238,57 +227,4 @@ impl Acceptor {
 
 fn table(certificates: &[InUse<Certificates>]) -> Table {
     Table::new(certificates.iter().map(|one| Arc::clone(one.product())))
-}
-
-fn facts(certificates: &[InUse<Certificates>]) -> Vec<CertificateFacts> {
-    let now = SystemTime::now();
-    let facts = certificates.iter().map(|one| CertificateFacts {
-        path: one.path(),
-        names: one.product().names(),
-        not_after: one.product().facts().not_after,
-        trouble: one.trouble().map(str::to_owned).or_else(|| one.product().trouble(now)),
-    });
-    facts.collect()
-}
-
-fn renewed(certificate: &mut InUse<Certificates>, patience: Patience) -> Reloaded {
-    let look = certificate.look(patience);
-    let outcome = outcome(look, || {
-        let certificate = certificate.product();
-        for warning in certificate.warnings() {
-            log::warn!("A new certificate has to be seen to: {warning}");
-        }
-        Outcome::Renewed { names: certificate.names(), not_after: certificate.facts().not_after }
-    });
-    Reloaded { subject: Subject::Certificate, path: certificate.path(), outcome }
-}
-
-fn outcome(look: Look, taken: impl FnOnce() -> Outcome) -> Outcome {
-    match look {
-        Look::Unchanged => Outcome::Unchanged,
-        Look::Taken => taken(),
-        Look::Kept(error) => Outcome::Kept { error },
-    }
-}
-
-impl Reloaded {
-    fn log(&self) {
-        let file = self.path.display();
-        match (&self.outcome, self.subject) {
-            (Outcome::Unchanged, _) => {}
-            (Outcome::Renewed { names, not_after }, _) => {
-                let (names, expires) = (names.join(","), telemetry::in_seconds(*not_after));
-                log::info!("Certificate renewed: file={file} names={names} expires={expires}");
-            }
-            (Outcome::ClientsRenewed, _) => {
-                log::info!("Authorities of client certificates or CRLs renewed: file={file}");
-            }
-            (Outcome::Kept { error }, Subject::Certificate) => {
-                log::warn!("Certificate kept, the new one cannot be used: {error}");
-            }
-            (Outcome::Kept { error }, Subject::Clients) => {
-                log::warn!("Authorities and CRLs kept, the new ones cannot be used: {error}");
-            }
-        }
-    }
 }

@@ -37,6 +37,16 @@ impl fmt::Display for Error {
     }
 }
 
+/// Equal when they say the same.
+impl PartialEq for Error {
+    fn eq(&self, other: &Self) -> bool {
+        (self.part, &self.path) == (other.part, &other.path)
+            && self.kind.to_string() == other.kind.to_string()
+    }
+}
+
+impl Eq for Error {}
+
 // The kind is in the line already, with the error of the system: there is nothing to chain.
 impl std::error::Error for Error {}
 
@@ -114,6 +124,21 @@ pub enum Kind {
     NoCrl { found: String },
     #[error("is broken, or not a CRL in DER or PEM")]
     BadCrl,
+    #[error(
+        "holds a CRL that TLS has no use for ({reason}): \
+         it must be of version 2 with a nextUpdate, and neither indirect nor a delta"
+    )]
+    UnusableCrl { reason: String },
+    #[error(
+        "holds a CRL of {issuer} that the authority of this name in {} has not signed: \
+         with it, no client of that authority could be let in", ca.display()
+    )]
+    CrlNotSigned { issuer: String, ca: PathBuf },
+    #[error(
+        "holds a second CRL of {issuer} for the same certificates, beside the one in {}: \
+         only one can be in use", first.display()
+    )]
+    SecondCrl { issuer: String, first: PathBuf },
 }
 
 const CERTIFICATE: &str = "CERTIFICATE";

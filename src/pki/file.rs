@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::{Error, Kind, Part};
+use super::{Error, Kind, Origin, Part};
 
 /// More than any chain, key or OCSP response takes.
 pub const SMALL: u64 = 1 << 20;
@@ -29,6 +29,11 @@ impl File {
             Ok(bytes) => Ok(Self { part, path: path.to_owned(), bytes }),
             Err(kind) => Err(Error { part, path: path.to_owned(), kind }),
         }
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        Origin { part: self.part, path: self.path.clone() }
     }
 
     /// That it is of no use, because of `kind`.

@@ -5,11 +5,10 @@
 use std::time::SystemTime;
 
 use aws_lc_rs::digest;
-use x509_parser::asn1_rs::{Any, Class, FromDer as _, GeneralizedTime, Tag};
+use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::time::ASN1Time;
 
-use super::certificate::moment;
+use super::der::Reader;
 use super::{Concern, Kind};
 
 /// `successful` (RFC 6960 §4.2.1).
@@ -47,7 +46,7 @@ impl Response {
     /// # Errors
     /// It is no response, not one of success, or not for that certificate.
     pub fn read(der: &[u8], certificate: &X509Certificate<'_>) -> Result<Self, Kind> {
-        let mut outer = Reader(der).sequence().ok_or(Kind::NotOcsp)?;
+        let mut outer = Reader::new(der).sequence().ok_or(Kind::NotOcsp)?;
         let status = outer.next(Tag::Enumerated).and_then(|any| any.enumerated().ok());
         match status.ok_or(Kind::NotOcsp)?.0 {
             SUCCESSFUL => {}
@@ -77,11 +76,6 @@ impl Response {
         let until = self.next_update.filter(|until| *until <= now)?;
         Some(Concern::OcspOver { since: until })
     }
-
-    /// When it must not be sent any more; `None` when it does not say.
-    pub const fn until(&self) -> Option<SystemTime> {
-        self.next_update
-    }
 }
 
 impl Single<'_> {
@@ -107,7 +101,7 @@ impl Single<'_> {
 fn singles<'a>(outer: &mut Reader<'a>) -> Option<Reader<'a>> {
     let mut bytes = outer.tagged(0)?.sequence()?;
     bytes.next(Tag::Oid)?;
-    let basic = Reader(bytes.next(Tag::OctetString)?.data);
+    let basic = Reader::new(bytes.next(Tag::OctetString)?.data);
     let mut data = basic.sequence()?.sequence_inside()?;
     // The version, which is left out, as a rule; then who answered, by name or by key.
     data.tagged(0);
@@ -134,53 +128,4 @@ fn single<'a>(singles: &mut Reader<'a>) -> Option<Single<'a>> {
         None => None,
     };
     Some(Single { hash, issuer, serial, response: Response { status, this_update, next_update } })
-}
-
-/// DER that is read from the front.
-#[derive(Clone, Copy)]
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn any(&mut self) -> Option<Any<'a>> {
-        let (rest, any) = Any::from_der(self.0).ok()?;
-        self.0 = rest;
-        Some(any)
-    }
-
-    /// The next value if it is of the type `tag`; else nothing is taken.
-    fn next(&mut self, tag: Tag) -> Option<Any<'a>> {
-        self.next_of(Class::Universal, tag)
-    }
-
-    /// What the next value holds if it is the one with the number `tag` in its context; else nothing is taken.
-    fn tagged(&mut self, tag: u32) -> Option<Self> {
-        self.next_of(Class::ContextSpecific, Tag(tag)).map(|any| Self(any.data))
-    }
-
-    fn next_of(&mut self, class: Class, tag: Tag) -> Option<Any<'a>> {
-        let mut ahead = *self;
-        let any = ahead.any().filter(|any| any.class() == class && any.tag() == tag)?;
-        *self = ahead;
-        Some(any)
-    }
-
-    fn sequence_inside(&mut self) -> Option<Self> {
-        self.next(Tag::Sequence).map(|any| Self(any.data))
-    }
-
-    /// The content of the one sequence that this is.
-    fn sequence(mut self) -> Option<Self> {
-        let inside = self.sequence_inside()?;
-        self.is_empty().then_some(inside)
-    }
-
-    fn time(&mut self) -> Option<SystemTime> {
-        let time = self.next(Tag::GeneralizedTime)?;
-        let time = GeneralizedTime::from_bytes(time.data).ok()?.utc_datetime().ok()?;
-        Some(moment(ASN1Time::new(time)))
-    }
 }

@@ -1,5 +1,6 @@
 //! Fixtures are what `fixtures/make` made; what rcgen can make is made here.
 
+mod crl;
 mod facts;
 mod fuzz;
 mod ocsp;

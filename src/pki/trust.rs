@@ -1,14 +1,17 @@
 //! Whom to trust: authorities of client certificates, and what they have revoked.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::file::{File, LARGE};
-use super::{Client, Error, Kind, Part, certificate, distinguished, pem};
+use super::{Client, Error, Kind, Part, Revocations, certificate, distinguished, pem};
 
 /// What the files with authorities and CRLs hold, not looked at yet; equal when nothing has changed.
 #[derive(PartialEq, Eq)]
@@ -27,21 +30,40 @@ impl Trust {
         Ok(Self { ca: File::read(Part::Ca, ca, LARGE)?, crl: crl.collect::<Result<_, _>>()? })
     }
 
-    /// As [`authorities`].
+    /// Understands them, as [`authorities`] and [`revocations`] do, and looks at whether they fit together.
     ///
     /// # Errors
-    /// As [`authorities`].
-    pub fn authorities(&self) -> Result<RootCertStore, Error> {
-        authorities_in(&self.ca)
+    /// One line that says what is wrong with which file; also with a CRL that would lock all clients of its issuer
+    /// out, or would not be looked at.
+    pub fn understood(&self) -> Result<Trusted, Error> {
+        let authorities = Arc::new(authorities_in(&self.ca)?);
+        let mut lists = Vec::new();
+        for file in &self.crl {
+            let found = lists_in(&file.bytes).map_err(|kind| file.error(kind))?;
+            for list in found {
+                usable(&list, &authorities).map_err(|kind| file.error(kind))?;
+                lists.push((file, list));
+            }
+        }
+        let certificates = pem::certificates(&self.ca.bytes).map_err(|kind| self.ca.error(kind))?;
+        let parsed: Vec<_> =
+            certificates.iter().filter_map(|one| certificate::parse(one)).collect();
+        let each = lists.iter().map(|(file, list)| (*file, &**list));
+        let revocations = Revocations::new(each, &self.ca.path, &parsed)?;
+        let lists = lists.into_iter().map(|(_, list)| list).collect();
+        Ok(Trusted { authorities, lists, revocations })
     }
+}
 
-    /// As [`revocations`].
-    ///
-    /// # Errors
-    /// As [`revocations`].
-    pub fn revocations(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
-        revocations_in(&self.crl)
-    }
+/// What [`Trust`] comes to.
+#[derive(Debug)]
+pub struct Trusted {
+    /// At least one.
+    pub authorities: Arc<RootCertStore>,
+    /// For TLS, which looks at all of them.
+    pub lists: Vec<CertificateRevocationListDer<'static>>,
+    /// What the lists say about themselves.
+    pub revocations: Revocations,
 }
 
 /// The authorities in the PEM file at `path`, at least one. Blocks while it reads.
@@ -70,13 +92,9 @@ fn authorities_in(file: &File) -> Result<RootCertStore, Error> {
 /// # Errors
 /// One line that says what is wrong with which file.
 pub fn revocations(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
-    let files = paths.iter().map(|path| File::read(Part::Crl, path, LARGE));
-    revocations_in(&files.collect::<Result<Vec<_>, _>>()?)
-}
-
-fn revocations_in(files: &[File]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     let mut lists = Vec::new();
-    for file in files {
+    for path in paths {
+        let file = File::read(Part::Crl, path, LARGE)?;
         lists.extend(lists_in(&file.bytes).map_err(|kind| file.error(kind))?);
     }
     Ok(lists)
@@ -91,6 +109,21 @@ fn lists_in(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, 
     }
     let lists = pem::revocations(bytes)?;
     if lists.iter().all(|list| is_list(list)) { Ok(lists) } else { Err(Kind::BadCrl) }
+}
+
+/// Whether TLS takes `list`: not all of RFC 5280 is known there, and what is not would keep the listener from starting.
+fn usable(
+    list: &CertificateRevocationListDer<'static>,
+    authorities: &Arc<RootCertStore>,
+) -> Result<(), Kind> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider);
+    match builder.with_crls([list.clone()]).build() {
+        Err(VerifierBuilderError::InvalidCrl(reason)) => {
+            Err(Kind::UnusableCrl { reason: format!("{reason:?}") })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn is_list(der: &[u8]) -> bool {

@@ -1,19 +1,14 @@
 //! What does not stop a certificate from being used, but some client, sooner or later.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::time::ASN1Time;
 
-use super::certificate::{self, is_issuer, moment};
-use super::{Files, Identity, Keys, Part, platform};
-
-/// How long before its end a certificate is warned about.
-pub const SOON: Duration = Duration::from_secs(30 * DAY);
-
-const DAY: u64 = 24 * 60 * 60;
+use super::certificate::{self, is_issuer};
+use super::{Identity, Part};
 
 /// Something to see to. Prints one line: which file, and what about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +57,23 @@ pub enum Concern {
     },
     OcspRevoked,
     OcspUnknown,
+    /// The file of the OCSP response is of no use: it ...
+    OcspUnusable {
+        reason: String,
+    },
+    /// No authority of clients has the name of who issued the CRL.
+    CrlOfNobody {
+        issuer: String,
+    },
+    /// There are several authorities of one name, with several keys, and the CRL is for all of them, but not signed by
+    /// all.
+    CrlNotOfAll {
+        issuer: String,
+    },
+    CrlOver {
+        issuer: String,
+        since: SystemTime,
+    },
 }
 
 impl fmt::Display for Concern {
@@ -101,6 +113,23 @@ impl fmt::Display for Concern {
             Self::OcspUnknown => {
                 f.write_str("not sent to clients: the responder does not know the certificate")
             }
+            Self::OcspUnusable { reason } => write!(f, "not sent to clients: it {reason}"),
+            Self::CrlOfNobody { issuer } => write!(
+                f,
+                "no authority in `ca` is called {issuer}, as the issuer of the CRL is: \
+                 it revokes nothing but of clients that bring a certificate of that issuer along"
+            ),
+            Self::CrlNotOfAll { issuer } => write!(
+                f,
+                "of the authorities in `ca` that are called {issuer}, not all have the key that the \
+                 CRL is signed with: clients of the others are refused"
+            ),
+            Self::CrlOver { issuer, since } => write!(
+                f,
+                "the CRL of {issuer} was to be renewed by {}: \
+                 what was revoked since then is not known here",
+                Date(*since)
+            ),
         }
     }
 }
@@ -125,23 +154,13 @@ impl fmt::Display for Date {
 }
 
 impl Identity {
-    /// What there is to see to at `now`; `files` are those that it came from. Looks at the mode of the key's file.
-    pub fn warnings(&self, files: &Files, now: SystemTime) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        let (part, chain) = files.certificates();
+    /// What there is to see to at `now`. Looks at the mode of the key's file.
+    pub fn warnings(&self, now: SystemTime) -> Vec<Warning> {
+        let mut warnings = self.outlook.warnings(now);
         let parsed: Vec<_> =
             self.chain.iter().filter_map(|certificate| certificate::parse(certificate)).collect();
-        for concern in about(&parsed, now).chain(self.nameless(&parsed)) {
-            warnings.push(Warning { part, path: chain.to_owned(), concern });
-        }
-        let (part, key) = files.private_key();
-        if platform::is_open_to_all(key) {
-            warnings.push(Warning { part, path: key.to_owned(), concern: Concern::OpenToAll });
-        }
-        let response = self.response.and_then(|response| response.concern(now));
-        if let (Some(concern), Some(path)) = (response, &files.ocsp) {
-            warnings.push(Warning { part: Part::Ocsp, path: path.clone(), concern });
-        }
+        let lasting = gaps(&parsed).chain(self.nameless(&parsed));
+        warnings.extend(lasting.map(|concern| self.outlook.chain.warning(concern)));
         warnings
     }
 
@@ -154,45 +173,10 @@ impl Identity {
     }
 }
 
-/// Each certificate of a chain: its time, and whether it issued the one before.
-fn about(chain: &[X509Certificate<'_>], now: SystemTime) -> impl Iterator<Item = Concern> {
-    let times = (1..).zip(chain).filter_map(move |(number, one)| untimely(number, one, now));
-    let links = (2..).zip(chain.windows(2)).filter_map(|(number, pair)| match pair {
+/// Certificates of a chain that did not issue the one before.
+fn gaps(chain: &[X509Certificate<'_>]) -> impl Iterator<Item = Concern> {
+    (2..).zip(chain.windows(2)).filter_map(|(number, pair)| match pair {
         [one, next] if !is_issuer(next, one) => Some(Concern::NotTheIssuer { number }),
         _ => None,
-    });
-    times.chain(links)
-}
-
-fn untimely(number: usize, certificate: &X509Certificate<'_>, now: SystemTime) -> Option<Concern> {
-    let from = moment(certificate.validity().not_before);
-    let until = moment(certificate.validity().not_after);
-    if now < from {
-        return Some(Concern::NotYetValid { number, from });
-    }
-    match until.duration_since(now) {
-        Err(_) => Some(Concern::Expired { number, since: until }),
-        Ok(left) if left < SOON => {
-            Some(Concern::ExpiresSoon { number, at: until, days: left.as_secs() / DAY })
-        }
-        Ok(_) => None,
-    }
-}
-
-impl Files {
-    /// Where the certificates are.
-    fn certificates(&self) -> (Part, &Path) {
-        match &self.keys {
-            Keys::Pem { chain, .. } => (Part::Chain, chain),
-            Keys::Pfx { path, .. } => (Part::Pfx, path),
-        }
-    }
-
-    /// Where the private key is.
-    fn private_key(&self) -> (Part, &Path) {
-        match &self.keys {
-            Keys::Pem { key, .. } => (Part::Key, key),
-            Keys::Pfx { path, .. } => (Part::Pfx, path),
-        }
-    }
+    })
 }

@@ -61,6 +61,21 @@ impl Place {
         std::fs::write(self.file(name), bytes).expect("written");
     }
 
+    /// A list of somebody with another name, with this line in the section of its books.
+    fn put_list_of_another(&self, line: &str) {
+        let [key, cert, list] = ["it.key", "it.pem", "list.crl"].map(|name| self.text(name));
+        let new =
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+        openssl(&[&new[..], &["-subj", "/CN=it", "-keyout", &key, "-out", &cert]].concat(), "");
+        self.spoil("index.txt", "");
+        let (database, books) = (self.text("index.txt"), self.text("ca.conf"));
+        let extensions = "[crl]\nauthorityKeyIdentifier = keyid\n";
+        self.spoil("ca.conf", format!("[ca]\ndatabase = {database}\n{line}\n{extensions}"));
+        let write =
+            ["ca", "-config", &books, "-name", "ca", "-gencrl", "-crldays", "9", "-md", "sha256"];
+        openssl(&[&write[..], &["-keyfile", &key, "-cert", &cert, "-out", &list]].concat(), "");
+    }
+
     /// A configuration whose first certificate is these two lines.
     fn configure(&self, first: &str, second: &str) {
         let text = format!(
@@ -133,6 +148,9 @@ const PAIRS: &[Case] = &[
     ("garbage for an authority", |it| it.spoil("ca.pem", "garbage"), CA, &["certificate"]),
     ("no list", |it| remove(it, "list.crl"), CRL, &["list.crl"]),
     ("garbage for a list", |it| it.spoil("list.crl", "garbage"), CRL, &["list"]),
+    ("a forged list", forged_list, CRL, &["has not signed", "ca.pem"]),
+    ("a list in an old format", |it| it.put_list_of_another(""), CRL, &["version 2"]),
+    ("two lists of one authority", two_lists, CRL, &["second"]),
 ];
 
 const BROKEN_CERTIFICATE: &str =
@@ -148,6 +166,22 @@ fn make(place: &Place, name: &str) {
 
 fn copy(place: &Place, from: &str, to: &str) {
     std::fs::copy(place.file(from), place.file(to)).expect("copied");
+}
+
+/// The signature comes last.
+fn forged_list(place: &Place) {
+    let [pem, der] = ["list.crl", "list.der"].map(|name| place.text(name));
+    openssl(&["crl", "-in", &pem, "-outform", "DER", "-out", &der], "");
+    let mut list = std::fs::read(der).expect("a list");
+    *list.last_mut().expect("a byte") ^= 1;
+    place.spoil("list.crl", list);
+}
+
+fn two_lists(place: &Place) {
+    let first = std::fs::read(place.file("list.crl")).expect("a list");
+    let revoked = place.authority.issue("revoked", Wanted::default());
+    let second = place.authority.revoke("second.crl", &[&revoked]);
+    place.spoil("list.crl", [first, std::fs::read(second).expect("a list")].concat());
 }
 
 fn another_key(place: &Place) {

@@ -35,6 +35,9 @@ pub struct TlsStatus {
     pub min_version: String,
     /// In the order of the configuration: the first is for clients that ask for no name that any of them has.
     pub certificates: Vec<CertificateStatus>,
+    /// `null` where clients are not asked for certificates.
+    #[serde(default)]
+    pub client_auth: Option<ClientAuthStatus>,
     /// Handshakes that ended, by result (`full`, `resumed`, `failed` ...); results that did not occur are left out.
     pub handshakes: BTreeMap<String, u64>,
 }
@@ -51,6 +54,15 @@ pub struct CertificateStatus {
     /// Whole days until then: 0 on the last day, below 0 when it has expired.
     pub days_left: i64,
     /// What is wrong with it or with its file, for people; `null` when nothing is.
+    pub problem: Option<String>,
+}
+
+/// Whose certificates are taken from clients, and which are revoked, as it is in use now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientAuthStatus {
+    /// The file with the authorities.
+    pub file: String,
+    /// What is wrong with it, with a CRL or with what their files hold now, for people; `null` when nothing is.
     pub problem: Option<String>,
 }
 

@@ -27,6 +27,10 @@ fn listener(address: &str, certificates: Vec<CertificateStatus>) -> ListenerStat
     let tls = (!certificates.is_empty()).then(|| TlsStatus {
         min_version: "1.2".to_owned(),
         certificates,
+        client_auth: Some(ClientAuthStatus {
+            file: "clients.pem".to_owned(),
+            problem: Some("revoked.crl: is empty".to_owned()),
+        }),
         handshakes,
     });
     ListenerStatus {
@@ -105,6 +109,7 @@ fn what_is_written_is_read() {
             "days_left": 90,
             "problem": null,
         }],
+        "client_auth": { "file": "clients.pem", "problem": "revoked.crl: is empty" },
         "handshakes": { "full": 20, "not_tls": 1 },
     });
     let [plain, secured] = [&json["listeners"][0], &json["listeners"][1]];

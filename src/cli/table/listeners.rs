@@ -48,13 +48,18 @@ pub fn remarks_on(listener: &ListenerStatus) -> Vec<String> {
         let file = shown(&certificate.file);
         Some(format!("{address}: certificate {file}: {}", remark_on(certificate)?))
     });
+    let client_auth = listener.tls.iter().filter_map(|tls| tls.client_auth.as_ref());
+    let client_auth = client_auth.filter_map(|auth| {
+        let problem = shown(auth.problem.as_deref()?);
+        Some(format!("{address}: client_auth {}: {problem}", shown(&auth.file)))
+    });
     let refused = (!listener.refused.is_empty())
         .then(|| format!("connections refused by {address}: {}", counts(&listener.refused)));
     let handshakes = listener.tls.as_ref().map(|tls| &tls.handshakes);
     let handshakes = handshakes
         .filter(|handshakes| !handshakes.is_empty())
         .map(|handshakes| format!("TLS handshakes of {address}: {}", counts(handshakes)));
-    certificates.chain(refused).chain(handshakes).collect()
+    certificates.chain(client_auth).chain(refused).chain(handshakes).collect()
 }
 
 /// What is wrong with it, or will be soon.

@@ -2,7 +2,7 @@
 //!
 //! What is in them is for [`pki`] to say; here it is told which key of the file it is about.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::super::model;
@@ -36,7 +36,8 @@ impl Check<'_> {
     fn certificate(&mut self, model: &model::Certificate, place: &Place<'_>) -> Option<Files> {
         let keys = self.keys(model, place);
         let ocsp = match &model.ocsp {
-            Some(ocsp) => self.existing_file(ocsp, &place.key("ocsp"), OCSP).map(Some),
+            // One that is not there is warned about with the rest of what may be wrong with it.
+            Some(ocsp) => self.absolute(ocsp, &place.key("ocsp")).map(Some),
             None => Some(None),
         };
         // Without the response, the rest can still be looked at.
@@ -57,7 +58,7 @@ impl Check<'_> {
                 return None;
             }
         };
-        for warning in identity.warnings(files, SystemTime::now()) {
+        for warning in identity.warnings(SystemTime::now()) {
             let advised = advised(&warning.concern);
             self.warn(place_of(warning.part, place).problem(warning.concern.to_string(), advised));
         }
@@ -140,6 +141,27 @@ impl Check<'_> {
             }
         }
     }
+
+    /// Whether CRLs and authorities, of use each by itself, are of use together.
+    pub(super) fn trust(&mut self, ca: &Path, crl: &[PathBuf], place: &Place<'_>) -> Option<()> {
+        let crls = place.key("crl");
+        let place_of = |part: Part, path: &Path| match crl.iter().position(|one| one == path) {
+            Some(index) if part == Part::Crl => crls.item(index),
+            _ => place_of(part, place),
+        };
+        let trusted = match pki::Trust::read(ca, crl).and_then(|trust| trust.understood()) {
+            Ok(trusted) => trusted,
+            Err(error) => {
+                self.unusable(&error, &place_of(error.part, &error.path));
+                return None;
+            }
+        };
+        for warning in trusted.revocations.warnings(SystemTime::now()) {
+            let place = place_of(warning.part, &warning.path);
+            self.warn(place.problem(warning.concern.to_string(), advised(&warning.concern)));
+        }
+        Some(())
+    }
 }
 
 /// The key of the file that names a part of what is `place`.
@@ -182,5 +204,10 @@ fn advised(concern: &Concern) -> &'static str {
         Concern::OpenToAll => "a file that only the account of asgate can read",
         Concern::OcspOver { .. } | Concern::OcspEarly { .. } => "a response that is good now",
         Concern::OcspRevoked | Concern::OcspUnknown => "a certificate that its authority stands by",
+        Concern::OcspUnusable { .. } => OCSP,
+        Concern::CrlOfNobody { .. } | Concern::CrlNotOfAll { .. } => {
+            "CRLs of the authorities in ca, each of another name"
+        }
+        Concern::CrlOver { .. } => "a CRL that is renewed in time",
     }
 }

@@ -66,7 +66,9 @@ impl Check<'_> {
         let place_of_crl = place.key("crl");
         let crl = model.crl.iter().enumerate();
         let crl = all(crl.map(|(i, crl)| self.revocations(crl, &place_of_crl.item(i))).collect());
-        Some(Some(ClientAuth { ca: ca?, crl: crl?, demand }))
+        let (ca, crl) = (ca?, crl?);
+        self.trust(&ca, &crl, place)?;
+        Some(Some(ClientAuth { ca, crl, demand }))
     }
 
     fn client_ca(&mut self, model: &model::ClientAuth, place: &Place<'_>) -> Option<PathBuf> {

@@ -77,8 +77,8 @@ fn certificates_in_pem() {
             ),
             ("certificates: [{ cert: together.pem, key: together.pem }]", ""),
             (
-                "certificates: [{ cert: gone.pem, key: gone.key, ocsp: gone.ocsp }]",
-                "asgate.yaml:3:35: listeners[0].tls.certificates[0].cert: does not exist: {directory}/gone.pem (got \"gone.pem\", allowed a file in PEM with the certificate and those of its authorities)\nasgate.yaml:3:50: listeners[0].tls.certificates[0].key: does not exist: {directory}/gone.key (got \"gone.key\", allowed a file in PEM with the private key of cert, not encrypted)\nasgate.yaml:3:66: listeners[0].tls.certificates[0].ocsp: does not exist: {directory}/gone.ocsp (got \"gone.ocsp\", allowed a file with the OCSP response for the certificate, in DER)",
+                "certificates: [{ cert: gone.pem, key: gone.key }]",
+                "asgate.yaml:3:35: listeners[0].tls.certificates[0].cert: does not exist: {directory}/gone.pem (got \"gone.pem\", allowed a file in PEM with the certificate and those of its authorities)\nasgate.yaml:3:50: listeners[0].tls.certificates[0].key: does not exist: {directory}/gone.key (got \"gone.key\", allowed a file in PEM with the private key of cert, not encrypted)",
             ),
             (
                 "certificates: [{ cert: \"a\\nb\", key: ec.key }]",
@@ -182,10 +182,14 @@ fn revocations_and_authorities() {
         ("ec-pkcs8.key", "site.key"),
         ("ocsp-good.der", "good.ocsp"),
         ("ocsp-revoked.der", "other.ocsp"),
-        ("root.pem", "clients.pem"),
+        ("issuer.pem", "clients.pem"),
+        ("root.pem", "root.pem"),
         ("crl.pem", "crl.pem"),
         ("crl.der", "crl.der"),
     ]);
+    let mut flipped = fs::read(directory.path().join("crl.der")).expect("a list");
+    *flipped.last_mut().expect("a signature") ^= 1;
+    fs::write(directory.path().join("flipped.crl"), flipped).expect("a file");
     let site = "certificates: [{ cert: site.pem, key: site.key }]";
     check(
         directory.path(),
@@ -193,11 +197,11 @@ fn revocations_and_authorities() {
             ("certificates: [{ cert: site.pem, key: site.key, ocsp: good.ocsp }]", ""),
             (
                 "certificates: [{ cert: site.pem, key: site.key, ocsp: other.ocsp }]",
-                "asgate.yaml:3:66: listeners[0].tls.certificates[0].ocsp: is an OCSP response for another certificate (got \"other.ocsp\", allowed a file with the OCSP response for the certificate, in DER)",
+                "asgate.yaml:3:66: warning: listeners[0].tls.certificates[0].ocsp: not sent to clients: it is an OCSP response for another certificate (got \"other.ocsp\", advised a file with the OCSP response for the certificate, in DER)",
             ),
             (
                 "certificates: [{ cert: site.pem, key: site.key, ocsp: broken.pem }]",
-                "asgate.yaml:3:66: listeners[0].tls.certificates[0].ocsp: is not an OCSP response in DER (RFC 6960) (got \"broken.pem\", allowed a file with the OCSP response for the certificate, in DER)",
+                "asgate.yaml:3:66: warning: listeners[0].tls.certificates[0].ocsp: not sent to clients: it is not an OCSP response in DER (RFC 6960) (got \"broken.pem\", advised a file with the OCSP response for the certificate, in DER)",
             ),
             (&format!("{site}, client_auth: {{ ca: clients.pem, crl: [crl.pem, crl.der] }}"), ""),
             (
@@ -207,6 +211,14 @@ fn revocations_and_authorities() {
             (
                 &format!("{site}, client_auth: {{ ca: site.key, crl: [crl.der, clients.pem] }}"),
                 "asgate.yaml:3:82: listeners[0].tls.client_auth.ca: holds no certificate, only PRIVATE KEY: are `cert` and `key` swapped? (got \"site.key\", allowed a file with at least one certificate in PEM)\nasgate.yaml:3:107: listeners[0].tls.client_auth.crl[1]: holds no CRL, only CERTIFICATE (got \"clients.pem\", allowed a file with lists of revoked certificates, in PEM or DER)",
+            ),
+            (
+                &format!("{site}, client_auth: {{ ca: root.pem, crl: [crl.pem] }}"),
+                "asgate.yaml:3:98: warning: listeners[0].tls.client_auth.crl[0]: no authority in `ca` is called CN=Issuer,O=Example Org,C=DE, as the issuer of the CRL is: it revokes nothing but of clients that bring a certificate of that issuer along (got \"crl.pem\", advised CRLs of the authorities in ca, each of another name)",
+            ),
+            (
+                &format!("{site}, client_auth: {{ ca: clients.pem, crl: [crl.pem, flipped.crl] }}"),
+                "asgate.yaml:3:110: listeners[0].tls.client_auth.crl[1]: holds a CRL of CN=Issuer,O=Example Org,C=DE that the authority of this name in {directory}/clients.pem has not signed: with it, no client of that authority could be let in (got \"flipped.crl\", allowed a file with lists of revoked certificates, in PEM or DER)",
             ),
             (&format!("{site}, client_auth: {{ ca: gone.pem, mode: off, crl: [gone.crl] }}"), ""),
         ],
@@ -280,7 +292,7 @@ fn the_example_with_certificates_is_valid() {
         ("ec-pkcs8.key", "site.key"),
         ("ocsp-good.der", "site.ocsp"),
         ("modern.pfx", "intranet.pfx"),
-        ("root.pem", "clients.pem"),
+        ("issuer.pem", "clients.pem"),
         ("crl.pem", "revoked-list.pem"),
     ] {
         let bytes = fs::read(Path::new(FIXTURES).join(fixture)).expect(fixture);

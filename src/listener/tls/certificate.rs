@@ -30,12 +30,12 @@ const SCHEMES: [SignatureScheme; 10] = [
 #[derive(Debug)]
 pub struct Certificate {
     key: Arc<CertifiedKey>,
-    /// Without the OCSP response, for the time after `staple_until`.
-    without_staple: Arc<CertifiedKey>,
-    staple_until: Option<SystemTime>,
+    /// With the OCSP response, for the time that it is good.
+    stapled: Option<Arc<CertifiedKey>>,
     /// What its key can sign with.
     schemes: Vec<SignatureScheme>,
     facts: pki::Facts,
+    outlook: pki::Outlook,
     warnings: Vec<pki::Warning>,
 }
 
@@ -54,18 +54,12 @@ impl Certificate {
         warnings: Vec<pki::Warning>,
         provider: &CryptoProvider,
     ) -> Result<Self, rustls::Error> {
-        let staple_until = identity.ocsp_until();
-        let plain = CertifiedKey::from_der(identity.chain, identity.key, provider)?;
-        let schemes = SCHEMES.into_iter().filter(|scheme| signs_with(&*plain.key, *scheme));
+        let pki::Identity { chain, key, ocsp, facts, outlook } = identity;
+        let key = CertifiedKey::from_der(chain, key, provider)?;
+        let schemes = SCHEMES.into_iter().filter(|scheme| signs_with(&*key.key, *scheme));
         let schemes = schemes.collect();
-        let without_staple = Arc::new(plain);
-        let key = match identity.ocsp {
-            Some(ocsp) => {
-                Arc::new(CertifiedKey { ocsp: Some(ocsp), ..CertifiedKey::clone(&without_staple) })
-            }
-            None => Arc::clone(&without_staple),
-        };
-        Ok(Self { key, without_staple, staple_until, schemes, facts: identity.facts, warnings })
+        let stapled = ocsp.map(|ocsp| Arc::new(CertifiedKey { ocsp: Some(ocsp), ..key.clone() }));
+        Ok(Self { key: Arc::new(key), stapled, schemes, facts, outlook, warnings })
     }
 
     /// What it says.
@@ -83,18 +77,31 @@ impl Certificate {
         &self.warnings
     }
 
-    /// What there is to see to at `now`, in one line: of what time does, only that which clients do not notice.
-    pub fn trouble(&self, now: SystemTime) -> Option<String> {
-        let end = telemetry::in_seconds(self.staple_until.filter(|until| *until <= now)?);
-        Some(format!("its OCSP response was good until {end} and is not sent any more"))
+    /// What there is to see to at `now` of what may change while it is in use, each in one line; but not its own end,
+    /// which is told by itself. Looks at the mode of the key's file.
+    pub fn troubles(&self, now: SystemTime) -> impl Iterator<Item = String> {
+        let mut warnings = self.outlook.warnings(now);
+        warnings.retain(|warning| {
+            use pki::Concern::{Expired, ExpiresSoon};
+            !matches!(warning.concern, Expired { number: 1, .. } | ExpiresSoon { number: 1, .. })
+        });
+        let path = self.outlook.path();
+        warnings.into_iter().map(move |warning| {
+            if warning.path == path { warning.concern.to_string() } else { warning.to_string() }
+        })
     }
 
     /// What rustls needs of it now. Clients refuse an OCSP response that is over, and do without one.
     pub fn key(&self) -> Arc<CertifiedKey> {
-        match self.staple_until {
-            Some(until) if until <= SystemTime::now() => Arc::clone(&self.without_staple),
-            Some(_) | None => Arc::clone(&self.key),
-        }
+        let stapled = self.stapled.as_ref().filter(|_| self.outlook.has_staple(SystemTime::now()));
+        Arc::clone(stapled.unwrap_or(&self.key))
+    }
+
+    /// Whether clients would be shown the same as of `other`, but for an OCSP response that they would not get.
+    fn loses_staple_of(&self, other: &Self, now: SystemTime) -> bool {
+        self.key.cert == other.key.cert
+            && other.outlook.has_staple(now)
+            && !self.outlook.has_staple(now)
     }
 
     /// Whether it suits a client that can verify signatures of these `schemes`.
@@ -148,7 +155,7 @@ impl Source for Certificates {
 
     fn make(&self, contents: &pki::Contents) -> Result<Arc<Certificate>, SetupError> {
         let identity = contents.identity()?;
-        let warnings = identity.warnings(&self.files, SystemTime::now());
+        let warnings = identity.warnings(SystemTime::now());
         let certificate = Certificate::new(identity, warnings, &self.provider)
             .map_err(|reason| SetupError::Key { path: self.path(), reason })?;
         Ok(Arc::new(certificate))
@@ -157,7 +164,8 @@ impl Source for Certificates {
     fn objection(&self, new: &Arc<Certificate>, current: &Arc<Certificate>) -> Option<String> {
         let now = SystemTime::now();
         if new.is_valid_at(now) || !current.is_valid_at(now) {
-            return None;
+            let lost = new.loses_staple_of(current, now).then(|| new.outlook.staple_warning(now));
+            return lost.flatten().map(|why| format!("{why}; the response from before is sent"));
         }
         let facts = new.facts();
         let (from, until) =

@@ -1,5 +1,6 @@
 //! One connection: whether it speaks TLS at all, what the handshake came to, and how a client that is refused is let go.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,9 @@ pub struct Refused {
     /// It is still there perhaps.
     socket: Option<TcpStream>,
     /// What it still is to be told.
-    answer: &'static [u8],
+    answer: Cow<'static, [u8]>,
+    /// Everything was well, but for the certificate that the resumed session began with.
+    for_its_session: bool,
 }
 
 /// Waits for what a client begins with (ClientHello), all of it. There is no deadline here.
@@ -114,7 +117,9 @@ pub async fn shake(
         Ok(()) => Ok((Box::new(Session::from(stream)), secured)),
         Err(error) => {
             let failure = Failure::Rejected(format!("of a session from before: {error}"));
-            Err(Refused::new(failure, stream.into_inner().0))
+            let (socket, mut tls) = stream.into_inner();
+            let answer = farewell(&mut tls).into();
+            Err(Refused { answer, for_its_session: true, ..Refused::new(failure, socket) })
         }
     }
 }
@@ -143,6 +148,15 @@ fn still_good(rules: &Rules, tls: &ServerConnection) -> Result<(), rustls::Error
         verifier.verify_client_cert(leaf, rest, UnixTime::now())?;
     }
     Ok(())
+}
+
+/// What ends TLS on a connection (`close_notify`): to rustls, the handshake is done, and no other alert can be sent.
+fn farewell(tls: &mut ServerConnection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    tls.send_close_notify();
+    // Into memory, where nothing goes wrong.
+    while tls.wants_write() && tls.write_tls(&mut bytes).is_ok_and(|written| written > 0) {}
+    bytes
 }
 
 impl Secured {
@@ -183,7 +197,7 @@ impl From<io::Error> for Failure {
 /// There is nothing to tell the client, or no way to.
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, socket: None, answer: b"" }
+        Self { failure, socket: None, answer: Cow::Borrowed(b""), for_its_session: false }
     }
 }
 
@@ -196,7 +210,12 @@ impl Refused {
     fn not_tls(first: u8, socket: TcpStream) -> Self {
         // The name of a method. Whoever speaks another protocol would not understand.
         let answer: &[u8] = if first.is_ascii_uppercase() { PLAIN_HTTP } else { b"" };
-        Self { answer, ..Self::new(Failure::NotTls, socket) }
+        Self { answer: answer.into(), ..Self::new(Failure::NotTls, socket) }
+    }
+
+    /// Whether nothing is wrong but the certificate of the session that was resumed: another handshake may succeed.
+    pub const fn is_for_its_session(&self) -> bool {
+        self.for_its_session
     }
 
     /// Ends the connection so that the client gets all that was sent: FIN, then what it still sends is dropped for
@@ -204,7 +223,7 @@ impl Refused {
     pub async fn part(self) -> Failure {
         if let Some(mut socket) = self.socket.filter(|_| self.failure != Failure::Left) {
             let _ = timeout(LINGER, async {
-                socket.write_all(self.answer).await?;
+                socket.write_all(&self.answer).await?;
                 socket.shutdown().await?;
                 let mut rest = socket.take(LINGER_BYTES);
                 tokio::io::copy(&mut rest, &mut tokio::io::sink()).await

@@ -29,25 +29,32 @@ pub trait Source {
 /// Files whose contents are in use.
 pub struct InUse<S: Source> {
     source: S,
-    contents: S::Contents,
+    contents: Found<S::Contents>,
     product: S::Product,
-    refused: Option<Refused<S::Contents>>,
+    waiting: Option<Waiting<S::Contents>>,
 }
 
 /// What the files hold and is not in use.
-struct Refused<C> {
-    /// `None`: they could not be read.
-    contents: Option<C>,
-    reason: String,
-    told: bool,
+struct Waiting<C> {
+    found: Found<C>,
+    /// Why it is not taken, if that was told.
+    told: Option<String>,
 }
 
-/// When it is told that the files hold something that cannot be used.
+#[derive(PartialEq)]
+enum Found<C> {
+    Contents(C),
+    /// For this reason.
+    Unreadable(String),
+}
+
+/// When what the files hold is believed to be all of what was to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// Each time.
+    /// At once; and if it cannot be used, that is told each time.
     None,
-    /// Once, and not before the same was found twice: files are often written one after the other.
+    /// When the same was found twice: files are written piece by piece and one after the other, and half of one may
+    /// look like a whole one. If it cannot be used, that is told once.
     UntilFoundTwice,
 }
 
@@ -69,7 +76,7 @@ impl<S: Source> InUse<S> {
     pub fn open(source: S) -> Result<Self, SetupError> {
         let contents = source.read()?;
         let product = source.make(&contents)?;
-        Ok(Self { source, contents, product, refused: None })
+        Ok(Self { source, contents: Found::Contents(contents), product, waiting: None })
     }
 
     /// The first of the files.
@@ -84,53 +91,49 @@ impl<S: Source> InUse<S> {
 
     /// Why what the files hold is not in use, if that was told.
     pub fn trouble(&self) -> Option<&str> {
-        self.refused.as_ref().filter(|refused| refused.told).map(|refused| &*refused.reason)
+        self.waiting.as_ref()?.told.as_deref()
     }
 
     /// Reads the files again and takes what is new, if it can be used.
     pub fn look(&mut self, patience: Patience) -> Look {
-        let contents = match self.source.read() {
-            Ok(contents) => contents,
-            Err(error) => return self.refuse(None, error.to_string(), patience),
+        let found = match self.source.read() {
+            Ok(contents) => Found::Contents(contents),
+            Err(error) => Found::Unreadable(error.to_string()),
         };
-        if contents == self.contents {
-            self.refused = None;
+        let before = self.waiting.take();
+        if found == self.contents {
             return Look::Unchanged;
         }
-        match self.judge(&contents) {
+        let before = before.filter(|before| before.found == found);
+        if patience == Patience::UntilFoundTwice && before.is_none() {
+            self.waiting = Some(Waiting { found, told: None });
+            return Look::Unchanged;
+        }
+        let reason = match self.judge(&found) {
             Ok(product) => {
-                (self.contents, self.product, self.refused) = (contents, product, None);
-                Look::Taken
+                (self.contents, self.product) = (found, product);
+                return Look::Taken;
             }
-            Err(reason) => self.refuse(Some(contents), reason, patience),
+            Err(reason) => reason,
+        };
+        let was_told = before.is_some_and(|before| before.told.as_ref() == Some(&reason));
+        self.waiting = Some(Waiting { found, told: Some(reason.clone()) });
+        match patience {
+            Patience::UntilFoundTwice if was_told => Look::Unchanged,
+            Patience::UntilFoundTwice | Patience::None => Look::Kept(reason),
         }
     }
 
-    fn judge(&self, contents: &S::Contents) -> Result<S::Product, String> {
+    /// What is made of what was found, or why it is not taken.
+    fn judge(&self, found: &Found<S::Contents>) -> Result<S::Product, String> {
+        let contents = match found {
+            Found::Contents(contents) => contents,
+            Found::Unreadable(reason) => return Err(reason.clone()),
+        };
         let new = self.source.make(contents).map_err(|error| error.to_string())?;
         match self.source.objection(&new, &self.product) {
             Some(reason) => Err(reason),
             None => Ok(new),
         }
-    }
-
-    fn refuse(
-        &mut self,
-        contents: Option<S::Contents>,
-        reason: String,
-        patience: Patience,
-    ) -> Look {
-        let before = self
-            .refused
-            .take()
-            .filter(|before| before.contents == contents && before.reason == reason);
-        let was_told = before.as_ref().is_some_and(|before| before.told);
-        let tell = match patience {
-            Patience::None => true,
-            Patience::UntilFoundTwice => before.is_some() && !was_told,
-        };
-        let look = if tell { Look::Kept(reason.clone()) } else { Look::Unchanged };
-        self.refused = Some(Refused { contents, reason, told: tell || was_told });
-        look
     }
 }

@@ -6,6 +6,7 @@ mod clients;
 mod doors;
 mod reload;
 mod source;
+mod staple;
 mod visitor;
 mod world;
 

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::source::Patience;
-use super::{Acceptor, CertificateFacts};
+use super::{Acceptor, CertificateFacts, ClientsFacts};
 use crate::{pki, telemetry};
 
 /// Between two looks at the files.
@@ -15,8 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Acceptor {
-    /// Takes new files within two seconds and logs what came of it; warns once a day of certificates that expire within
-    /// 30 days or are in trouble, for the first time after a day. Runs until it is dropped.
+    /// Takes new files within four seconds, which are two looks at them, and logs what came of it; warns once a day of
+    /// certificates that expire within 30 days and of all that is in trouble, for the first time after a day. Runs
+    /// until it is dropped.
     ///
     /// Looks at what is in the files, since neither their times nor the system's notifications can be relied on: files
     /// are put in place with the times of others, by renaming directories, or on network drives. What cannot be used is
@@ -44,6 +45,20 @@ impl Acceptor {
         for reminder in self.certificates().iter().flat_map(|one| one.reminders(now)) {
             log::warn!("{reminder}");
         }
+        if let Some(reminder) = self.clients().and_then(|clients| clients.reminder()) {
+            log::warn!("{reminder}");
+        }
+    }
+}
+
+impl ClientsFacts {
+    /// What is to be said of it, if anything.
+    pub(super) fn reminder(&self) -> Option<String> {
+        let file = self.path.display();
+        let trouble = self.trouble.as_ref()?;
+        Some(format!(
+            "Authorities of client certificates or CRLs in trouble: file={file} {trouble}"
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::super::{authorities, client, revocations};
+use super::super::{Trust, authorities, client, revocations};
 use super::*;
 
 const SEEDS: [&str; 12] = [
@@ -54,13 +54,16 @@ fn read_as_all(bytes: &[u8]) {
         match identity(&files) {
             Ok(identity) => {
                 assert!(!identity.chain.is_empty(), "an identity has a certificate");
-                identity.warnings(&files, now());
+                identity.warnings(now());
             }
             Err(error) => assert!(!error.to_string().contains('\n'), "one line: {error}"),
         }
     }
     let _ = authorities(&path);
-    let _ = revocations(&[path]);
+    let _ = revocations(std::slice::from_ref(&path));
+    if let Ok(trust) = Trust::read(&fixture("issuer.pem"), &[path]) {
+        let _ = trust.understood().map(|trusted| trusted.revocations.warnings(now()));
+    }
     let _ = client(&bytes.to_vec().into());
 }
 

@@ -4,7 +4,7 @@ use super::super::{Concern, Warning};
 use super::*;
 
 fn concerns(files: &Files, now: SystemTime) -> Vec<Concern> {
-    let warnings = identity(files).expect("usable").warnings(files, now);
+    let warnings = identity(files).expect("usable").warnings(now);
     warnings.into_iter().map(|warning| warning.concern).collect()
 }
 
@@ -153,5 +153,38 @@ fn a_warning_is_one_line_with_the_file_and_the_day() {
     for (concern, text) in cases {
         let warning = Warning { part: Part::Chain, path: "site.pem".into(), concern };
         assert_eq!(warning.to_string(), format!("site.pem: {text}"));
+    }
+}
+
+/// The whole chain is looked at, and later too: an authority that ends takes all certificates below it along.
+#[test]
+fn an_issuer_that_ends_is_warned_about_while_it_is_in_use() {
+    let made = Made::new();
+    let params = |name: &str, year| {
+        let mut params = CertificateParams::new(["a.example".to_owned()]).expect("names");
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_after = date_time_ymd(year, 1, 1);
+        params
+    };
+    let (own, of_issuer) =
+        (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    let issuer = params("CA", 2040);
+    let leaf = params("leaf", 2050)
+        .signed_by(&own, &rcgen::Issuer::from_params(&issuer, &of_issuer))
+        .expect("a certificate");
+    let chain = leaf.pem() + &issuer.self_signed(&of_issuer).expect("a certificate").pem();
+    let files = pem(made.file("chain", chain), made.file("key", own.serialize_pem()));
+    close(&files);
+    let outlook = identity(&files).expect("usable").outlook;
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(2_208_988_800);
+    let second = Duration::from_secs(1);
+    for (now, expected) in [
+        (end - 31 * DAY, vec![]),
+        (end - 3 * DAY, vec![Concern::ExpiresSoon { number: 2, at: end, days: 3 }]),
+        (end + second, vec![Concern::Expired { number: 2, since: end }]),
+    ] {
+        let concerns: Vec<_> = outlook.warnings(now).into_iter().map(|one| one.concern).collect();
+        assert_eq!(concerns, expected, "at {now:?}");
     }
 }

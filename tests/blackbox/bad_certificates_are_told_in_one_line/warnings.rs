@@ -10,11 +10,15 @@ use crate::support::openssl::{openssl, texts};
 use crate::support::stub::Stub;
 use crate::support::workers::operate;
 
-use super::{CERT, Case, KEY, Place};
+use super::{CERT, CRL, Case, KEY, Place};
+
+/// A file that something else should have fetched, and where it is named.
+const MISSING: &str = "key: site.key\n          ocsp: site.ocsp";
+const OCSP: &str = "asgate.yaml:7:17: listeners[0].tls.certificates[0].ocsp: ";
 
 #[test]
 fn what_is_only_doubtful_is_a_warning() {
-    let cases: [Case; 5] = [
+    let cases: [Case; 7] = [
         (
             "expired",
             |it| it.put("site", Wanted { valid: (2000, 2001), ..Wanted::default() }),
@@ -30,6 +34,13 @@ fn what_is_only_doubtful_is_a_warning() {
         ("soon to expire", ten_days, CERT, &["expires"]),
         ("a key for everybody", |it| set_mode(&it.file("site.key"), 0o644), KEY, &["may read"]),
         ("a chain that is none", unrelated_chain, CERT, &["issue"]),
+        ("no OCSP response", |it| it.configure("cert: site.pem", MISSING), OCSP, &["not sent"]),
+        (
+            "an authority without a list",
+            |it| it.put_list_of_another("crl_extensions = crl"),
+            CRL,
+            &["no authority in `ca`"],
+        ),
     ];
     for (what, spoil, at, words) in cases {
         let place = Place::new();

@@ -2,6 +2,7 @@
 
 use crate::support::certificates::{Attribute, Authority, Purpose, Wanted};
 use crate::support::front::Front;
+use crate::support::openssl::texts;
 use crate::support::stub::Stub;
 use crate::support::tls::{Offer, Tls, der};
 use crate::support::wait_for;
@@ -105,6 +106,13 @@ fn another_authority_for_clients_can_take_over() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains("members.pem"), "which file: {}", said(&output));
     assert_eq!((is_served(&old), is_served(&new)), (false, true), "as before");
+    let problem = || edge.status()["listeners"][0]["tls"]["client_auth"]["problem"].clone();
+    let told = problem();
+    assert!(told.as_str().is_some_and(|it| it.contains("members.pem")), "status: {told}");
+    let (table, _) = texts(&operate(&edge, &["status"]));
+    assert!(table.contains(": client_auth ") && table.contains("is not in PEM"), "{table}");
+    replace(&after.certificate(), &ca);
+    wait_for("that it is mended", || problem().is_null().then_some(()));
 }
 
 /// Who is revoked while connected by a ticket must not come back with it.

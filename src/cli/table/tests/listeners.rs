@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::admin::{CertificateStatus, ListenerStatus, TlsStatus};
+use crate::admin::{CertificateStatus, ClientAuthStatus, ListenerStatus, TlsStatus};
 
 use super::{listener, render, status};
 
@@ -17,8 +17,12 @@ pub fn certificate(file: &str, days_left: i64) -> CertificateStatus {
 }
 
 pub fn secured(certificates: Vec<CertificateStatus>) -> ListenerStatus {
-    let tls =
-        TlsStatus { min_version: "1.2".to_owned(), certificates, handshakes: BTreeMap::new() };
+    let tls = TlsStatus {
+        min_version: "1.2".to_owned(),
+        certificates,
+        client_auth: None,
+        handshakes: BTreeMap::new(),
+    };
     ListenerStatus { tls: Some(tls), ..listener("0.0.0.0:443") }
 }
 
@@ -43,6 +47,10 @@ fn listeners_show_their_certificates_and_what_they_refused() {
     let mut secured = secured(certificates);
     secured.refused = BTreeMap::from([("max_connections".to_owned(), 3)]);
     if let Some(tls) = &mut secured.tls {
+        tls.client_auth = Some(ClientAuthStatus {
+            file: "certs/clients.pem".to_owned(),
+            problem: Some("certs/revoked.crl: is empty\n".to_owned()),
+        });
         tls.handshakes = BTreeMap::from([("full".to_owned(), 20), ("not_tls".to_owned(), 1)]);
     }
     let mut status = status(Vec::new());
@@ -62,6 +70,7 @@ LISTENER     NAMES                 EXPIRES     DAYS LEFT  CERTIFICATE
 0.0.0.0:443: certificate certs/b.pfx: expires in 12 days
 0.0.0.0:443: certificate certs/old.pem: expired on 2026-03-01T23:59:59Z
 0.0.0.0:443: certificate certs/b.pem: certs/b.key: it is empty\\n
+0.0.0.0:443: client_auth certs/clients.pem: certs/revoked.crl: is empty\\n
 connections refused by 0.0.0.0:443: 3 max_connections
 TLS handshakes of 0.0.0.0:443: 20 full, 1 not_tls
 ";

@@ -1,16 +1,21 @@
 //! Certificates of clients.
 
 use std::slice::from_ref;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, DnType, SerialNumber, date_time_ymd};
-use rustls::SupportedProtocolVersion;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
+use rustls::{SignatureScheme, SupportedProtocolVersion};
 
 use super::until;
 use super::visitor::{Traits, Visitor};
 use super::world::{Authority, Directory, Front, Key, Signed, client_auth, settings};
 use crate::config::{Demand, ListenerTls};
 use crate::listener::tls::{Acceptor, Failure, Outcome, Subject};
+use crate::net::tls::provider;
 
 /// A front for `a.example`, and the authority of its clients.
 struct World {
@@ -213,6 +218,69 @@ async fn a_session_does_not_outlive_the_certificate_that_it_began_with() {
     }
 }
 
+/// The certificate that a client shows, which it may renew.
+#[derive(Debug)]
+struct Wallet(Mutex<Arc<CertifiedKey>>);
+
+impl Wallet {
+    fn put(&self, signed: &Signed) {
+        *self.0.lock() = key(signed);
+    }
+}
+
+impl ResolvesClientCert for Wallet {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.lock()))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn key(signed: &Signed) -> Arc<CertifiedKey> {
+    let key = CertifiedKey::from_der(vec![signed.der()], signed.key_der(), &provider());
+    Arc::new(key.expect("a certificate and its key"))
+}
+
+#[tokio::test]
+async fn a_client_that_renewed_its_certificate_is_not_locked_out_by_its_sessions() {
+    let mut world = World::new();
+    let front = world.front(Demand::Required, &[]).await;
+    for version in rustls::ALL_VERSIONS {
+        let end = SystemTime::now() + Duration::from_secs(2);
+        let short = world.clients.sign_with(&[], Key::Ecdsa, |params| {
+            numbered(params, 1);
+            params.not_after = end.into();
+        });
+        let wallet = Arc::new(Wallet(Mutex::new(key(&short))));
+        let mut visitor = world.speaking(version, &short);
+        visitor.config.client_auth_cert_resolver = Arc::clone(&wallet) as _;
+        let other = world.speaking(version, &client(&world.clients, 3));
+        front.greet(&visitor, "a.example").await;
+        front.greet(&other, "a.example").await;
+        wallet.put(&client(&world.clients, 2));
+        assert!(front.greet(&visitor, "a.example").await.resumed, "{:?}", version.version);
+        until("expired", || SystemTime::now() >= end + Duration::from_secs(1)).await;
+
+        let (met, served) = front.meet(&visitor, "a.example").await;
+        assert!(served.is_err(), "{:?}: the session is over", version.version);
+        let told = met.expect_err("refused");
+        assert!(!told.contains("close_notify"), "{:?}: TLS is ended: {told}", version.version);
+        let rules = front.acceptor.rules.load_full();
+        for who in [&visitor, &other] {
+            let secured = front.greet(who, "a.example").await;
+            assert!(!secured.resumed, "{:?}: all begin anew", version.version);
+            let subject = secured.client.expect("shown").subject;
+            assert!(!subject.contains("client 1"), "{:?}: {subject}", version.version);
+            assert!(front.greet(who, "a.example").await.resumed, "{:?}: again", version.version);
+        }
+        front.acceptor.reload();
+        let after = front.acceptor.rules.load_full();
+        assert!(Arc::ptr_eq(&rules, &after), "nothing but the sessions has changed");
+    }
+}
+
 #[tokio::test]
 async fn authorities_that_cannot_be_used_are_told_and_what_was_in_use_stays() {
     let mut world = World::new();
@@ -228,8 +296,50 @@ async fn authorities_that_cannot_be_used_are_told_and_what_was_in_use_stays() {
             panic!("{file}: it is broken");
         };
         assert_eq!(told, error, "{file}: the same words at the start and later");
+        let clients = front.acceptor.clients().expect("clients are asked for certificates");
+        assert_eq!(clients.path, world.directory.path("clients.pem"), "{file}");
+        assert_eq!(clients.trouble.as_ref(), Some(&error), "{file}: as long as it is so");
+        let reminder = clients.reminder().expect("once a day");
+        assert!(reminder.contains(&error) && !reminder.contains('\n'), "{file}: {reminder}");
         assert!(told.contains(file) && !told.contains('\n'), "{file}: {told}");
         front.greet(&world.visitor(Some(&signed)), "a.example").await;
         std::fs::write(path, before).expect("written");
+        front.acceptor.reload();
+        let clients = front.acceptor.clients().expect("as before");
+        assert_eq!((clients.trouble.as_ref(), clients.reminder()), (None, None), "{file}: mended");
     }
+    world.settings.client_auth = None;
+    let plain = Acceptor::new(&world.settings, true).expect("settings");
+    assert_eq!(plain.clients(), None, "nobody is asked for a certificate");
+}
+
+/// A CRL that would lock everybody out, or let those in again who were revoked, is worse than the one in use.
+#[tokio::test]
+async fn a_worse_list_does_not_take_the_place_of_a_better_one() {
+    let mut world = World::new();
+    let (revoked, good) = (client(&world.clients, 1), client(&world.clients, 2));
+    let front = world.front(Demand::Required, &[world.clients.revoke_in(2010, &[1], 3000)]).await;
+    let impostor = Authority::new("clients");
+    let strangers = Authority::new("strangers");
+    for (list, reason, what) in [
+        (impostor.revoke_in(2020, &[], 3000), "has not signed", "of a namesake"),
+        (world.clients.revoke_in(2009, &[], 3000), "is of 2009-01-01", "an older one"),
+        (strangers.revoke_in(2020, &[], 3000), "no CRL of CN=clients any more", "of another"),
+    ] {
+        world.directory.write("0.crl", list);
+        let Outcome::Kept { error } = front.acceptor.reload().pop().expect("of clients").outcome
+        else {
+            panic!("{what}: it is worse");
+        };
+        assert!(error.contains(reason), "{what}: {error}");
+        front.greet(&world.visitor(Some(&good)), "a.example").await;
+        let (met, _) = front.meet(&world.visitor(Some(&revoked)), "a.example").await;
+        assert!(met.is_err_and(|told| told.contains("CertificateRevoked")), "{what}");
+    }
+    world.directory.write("0.crl", world.clients.revoke_in(2011, &[2], 2012));
+    let renewed = front.acceptor.reload().pop().expect("of clients").outcome;
+    assert_eq!(renewed, Outcome::ClientsRenewed, "a newer one");
+    let trouble = front.acceptor.clients().and_then(|clients| clients.trouble.clone());
+    let trouble = trouble.expect("it should have been renewed");
+    assert!(trouble.contains("was to be renewed by 2012-01-01"), "{trouble}");
 }

@@ -138,6 +138,34 @@ async fn a_new_certificate_that_becomes_valid_is_taken_then() {
     assert!(SystemTime::now() + tolerance >= start, "not before, but for the fraction of a second");
 }
 
+/// What may go wrong with files that stay as they are, but for their mode.
+#[tokio::test]
+async fn trouble_of_a_certificate_in_use_is_told() {
+    let authority = Authority::new("friends");
+    let directory = Directory::new();
+    let leaf = authority.sign(&["a.example"], Key::Ecdsa);
+    let files = directory.put("a", &leaf);
+    let issuer = authority.sign_with(&[], Key::Ecdsa, |params| {
+        params.not_after = (SystemTime::now() + 9 * DAY).into();
+    });
+    directory.write("a.pem", leaf.pem() + &issuer.pem());
+    let front = Front::open(&settings(vec![files])).await;
+    let trouble = || front.acceptor.certificates().remove(0).trouble.expect("it is told");
+    assert!(trouble().starts_with("certificate 2 expires on "), "{}", trouble());
+    assert!(!trouble().contains("a.key"), "{}", trouble());
+    #[cfg(unix)]
+    {
+        use super::world::set_mode;
+        set_mode(&directory.path("a.key"), 0o644);
+        assert_eq!(reload(&front), Outcome::Unchanged, "what is in the file is the same");
+        let told = "a.key: every user of this machine may read the private key";
+        assert!(trouble().ends_with(told), "{}", trouble());
+        set_mode(&directory.path("a.key"), 0o600);
+        reload(&front);
+        assert!(!trouble().contains("a.key"), "{}", trouble());
+    }
+}
+
 #[tokio::test]
 async fn one_broken_certificate_does_not_keep_others_from_being_renewed() {
     let authority = Authority::new("friends");
@@ -222,6 +250,7 @@ async fn half_of_a_change_is_not_told() {
     copy("new.pem", "a.pem");
     assert_eq!(look(), Outcome::Unchanged, "the key may be on its way");
     copy("new.key", "a.key");
+    assert_eq!(look(), Outcome::Unchanged, "it may be half a file still");
     assert!(matches!(look(), Outcome::Renewed { .. }), "here it is: {new:?}");
 
     directory.write("a.key", "nonsense");

@@ -45,10 +45,14 @@ const GONE: &str = "TLS cannot be set up: failed to get";
 const WORSE: &str = "worse";
 
 #[test]
-fn what_cannot_be_used_is_told_once_and_not_before_it_was_found_twice() {
+fn nothing_is_taken_or_told_before_it_was_found_twice() {
     let looks = [
+        ("new", NOTHING, "old"),
         ("new", TAKEN, "new"),
         ("new", NOTHING, "new"),
+        ("half", NOTHING, "new"),
+        ("new", NOTHING, "new"),
+        ("half", NOTHING, "new"),
         ("broken", NOTHING, "new"),
         ("broken", BROKEN, "new"),
         ("broken", NOTHING, "new"),
@@ -57,12 +61,14 @@ fn what_cannot_be_used_is_told_once_and_not_before_it_was_found_twice() {
         ("broken", BROKEN, "new"),
         ("new", NOTHING, "new"),
         ("broken", NOTHING, "new"),
+        ("newer", NOTHING, "new"),
         ("newer", TAKEN, "newer"),
         ("", NOTHING, "newer"),
         ("", GONE, "newer"),
         ("", NOTHING, "newer"),
         ("worse", NOTHING, "newer"),
         ("worse", WORSE, "newer"),
+        ("newest", NOTHING, "newer"),
         ("newest", TAKEN, "newest"),
     ];
     let file = Rc::new(RefCell::new("old"));
@@ -99,6 +105,8 @@ fn an_operator_is_told_each_time_and_trouble_stays_until_the_file_is_good_again(
     *file.borrow_mut() = "old";
     assert_eq!(in_use.look(Patience::None), Look::Unchanged, "what is in use is back");
     assert_eq!(in_use.trouble(), None, "and nothing is wrong");
+    *file.borrow_mut() = "new";
+    assert_eq!(in_use.look(Patience::None), Look::Taken, "the operator says that it is whole");
 }
 
 #[test]

@@ -78,6 +78,11 @@ impl Authority {
 
     /// A list in PEM that revokes the certificates with `serials`; due for renewal in `due`.
     pub fn revoke(&self, serials: &[u64], due: i32) -> String {
+        self.revoke_in(2000, serials, due)
+    }
+
+    /// The same, of this year.
+    pub fn revoke_in(&self, year: i32, serials: &[u64], due: i32) -> String {
         let revoked = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: date_time_ymd(2001, 1, 1),
@@ -85,7 +90,7 @@ impl Authority {
             invalidity_date: None,
         };
         let list = CertificateRevocationListParams {
-            this_update: date_time_ymd(2000, 1, 1),
+            this_update: date_time_ymd(year, 1, 1),
             next_update: date_time_ymd(due, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
@@ -105,6 +110,10 @@ pub struct Signed {
 impl Signed {
     pub fn der(&self) -> CertificateDer<'static> {
         self.certificate.der().clone()
+    }
+
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
     }
 
     pub fn key_der(&self) -> PrivateKeyDer<'static> {
@@ -127,6 +136,7 @@ impl Directory {
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, bytes).expect("written");
+        set_mode(&path, 0o600);
         path
     }
 
@@ -136,6 +146,18 @@ impl Directory {
         let key = self.write(&format!("{name}.key"), signed.key.serialize_pem());
         pki::Files { keys: pki::Keys::Pem { chain, key }, ocsp: None }
     }
+}
+
+/// Sets who may read a file, where that is told by a mode.
+pub fn set_mode(path: &Path, mode: u32) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("one's own file");
+    }
+    #[cfg(windows)]
+    let _ = (path, mode);
 }
 
 pub fn settings(certificates: Vec<pki::Files>) -> ListenerTls {
