@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::support::app::App;
 use crate::support::client::{Client, Response};
 use crate::support::edge::{Edge, config, signal};
+use crate::support::pool::wait_until_idle;
 use crate::support::stub::Stub;
 use crate::support::uvicorn::{sample_app, supervised};
 use crate::support::wait_for;
@@ -49,10 +50,8 @@ fn status_tells_of_fixed_workers() {
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "the worker answers");
     let worker = stub.address().to_string();
-    let status = wait_for("the request to be over", || {
-        let status = edge.status();
-        (status["upstreams"][0]["requests_in_flight"] == 0).then_some(status)
-    });
+    wait_until_idle(&edge);
+    let status = edge.status();
     let top = ["version", "pid", "uptime_seconds", "state", "listeners", "upstreams"];
     assert_eq!(keys(&status), top, "{status:#}");
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"), "{status:#}");

@@ -12,9 +12,9 @@ use crate::support::pool::{Pool, wait_until_idle};
 use crate::support::stub::{Accepted, Stub};
 
 const CLIENTS: usize = 6;
-const REQUESTS: usize = 30;
-/// What a busy machine may add to the 99th percentile.
-const SLACK: Duration = Duration::from_millis(150);
+/// What a busy machine may add to the third quartile. It is not a higher percentile, as a moment in which the machine is
+/// held up meets one request of each client, and a worker that harms the others meets them again and again.
+const SLACK: Duration = Duration::from_millis(500);
 
 /// What is wrong with a worker.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +25,16 @@ enum Misconduct {
     ClosesAfterTheHead,
     ResetsAtRandom,
     Trickles,
+}
+
+impl Misconduct {
+    /// How many requests each client makes: fewer where those that meet the worker wait for a timeout.
+    fn requests(self) -> usize {
+        match self {
+            Self::NeverAnswers | Self::Trickles => 9,
+            _ => 30,
+        }
+    }
 }
 
 /// One exchange as its client saw it.
@@ -89,22 +99,23 @@ fn bad(misconduct: Misconduct, mut accepted: Accepted) {
 
 /// Starts the edge and asks it as a few busy clients do, GET and POST in turn. The bad worker keeps its turns: whether it
 /// is left out is another matter.
-fn run(workers: &[SocketAddr]) -> (Edge, Vec<Seen>) {
-    let route = "timeouts: { first_byte: 500ms, total: 700ms }";
+fn run(workers: &[SocketAddr], requests: usize) -> (Edge, Vec<Seen>) {
+    let route = "timeouts: { first_byte: 2s, total: 3s }";
     let edge =
         Pool { keys: "balance: round_robin, health: { passive: off }", route, ..Pool::default() }
             .before(workers);
     let address = edge.address();
-    let clients: Vec<_> = (0..CLIENTS).map(|number| spawn(move || ask(number, address))).collect();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|number| spawn(move || ask(number, address, requests))).collect();
     let seen = clients.into_iter().flat_map(|client| client.join().expect("a client ends"));
     let seen = seen.collect();
     (edge, seen)
 }
 
-fn ask(number: usize, address: SocketAddr) -> Vec<Seen> {
+fn ask(number: usize, address: SocketAddr, requests: usize) -> Vec<Seen> {
     let mut client = Client::connect(address);
     let mut seen = Vec::new();
-    for request in 0..REQUESTS {
+    for request in 0..requests {
         let target = format!("/{number}/{request}");
         let method = if request.is_multiple_of(2) { "GET" } else { "POST" };
         let length = if method == "GET" { "" } else { "content-length: 0\r\n" };
@@ -165,23 +176,24 @@ fn expect_outcome(misconduct: Misconduct, seen: &Seen, line: &Value) {
     }
 }
 
-/// The 99th percentile of how long requests took that no bad worker saw.
-fn p99<'a>(lines: impl Iterator<Item = &'a Value>) -> Duration {
+/// The third quartile of how long requests took that no bad worker saw.
+fn p75<'a>(lines: impl Iterator<Item = &'a Value>) -> Duration {
     let mut all: Vec<_> =
         lines.map(|line| line["event.duration"].as_u64().expect("a duration")).collect();
     all.sort_unstable();
-    Duration::from_nanos(all[(all.len() - 1) * 99 / 100])
+    Duration::from_nanos(all[(all.len() - 1) * 3 / 4])
 }
 
 fn check(misconduct: Misconduct) {
     let [one, two] = [Stub::start(good), Stub::start(good)];
-    let (calm, all) = run(&[one.address(), two.address()]);
+    let (calm, all) = run(&[one.address(), two.address()], misconduct.requests());
     let lines = calm.wait_for_log(all.len());
-    let before = p99(lines.iter());
+    let before = p75(lines.iter());
     drop(calm);
 
     let third = Stub::start(move |accepted| bad(misconduct, accepted));
-    let (edge, all) = run(&[one.address(), two.address(), third.address()]);
+    let workers = [one.address(), two.address(), third.address()];
+    let (edge, all) = run(&workers, misconduct.requests());
     let lines = edge.wait_for_log(all.len());
     let name = third.address().to_string();
     for seen in &all {
@@ -196,14 +208,14 @@ fn check(misconduct: Misconduct) {
     let (of_bad, of_good): (Vec<_>, Vec<_>) =
         lines.iter().partition(|line| line["edge.worker"] == name);
     let undisturbed = of_good.into_iter().filter(|line| line["edge.attempts"] == 1);
-    let after = p99(undisturbed);
+    let after = p75(undisturbed);
     eprintln!(
-        "{misconduct:?}: {} of {} met it; p99 {before:?}, then {after:?}",
+        "{misconduct:?}: {} of {} met it; p75 {before:?}, then {after:?}",
         of_bad.len(),
         all.len()
     );
     assert!(third.accepted() > 0 && !of_bad.is_empty(), "{misconduct:?}: the control: some met it");
-    assert!(after < before * 2 + SLACK, "{misconduct:?}: p99 {before:?}, then {after:?}");
+    assert!(after < before * 2 + SLACK, "{misconduct:?}: p75 {before:?}, then {after:?}");
     wait_until_idle(&edge);
 }
 

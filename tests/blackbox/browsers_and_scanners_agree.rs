@@ -12,6 +12,7 @@ use crate::support::front::Front;
 use crate::support::openssl::{openssl, texts};
 use crate::support::programs;
 use crate::support::stub::Stub;
+use crate::support::wait_for;
 
 /// The page, which asks for two more things.
 const PAGE: &str = "<!doctype html><title>asgate</title><script>\
@@ -62,7 +63,7 @@ fn chromium_loads_a_page_over_http2() {
     let pin = openssl(&["base64", "-in", &digest], "");
     let port = edge.address().port();
     let output = Command::new("timeout")
-        .arg("60")
+        .arg("150")
         .arg(chromium)
         .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         .args(["--no-first-run", "--disable-background-networking", "--disable-component-update"])
@@ -76,10 +77,10 @@ fn chromium_loads_a_page_over_http2() {
         .expect("it runs");
     let (page, complaints) = texts(&output);
     assert!(page.contains("page one-two-h2"), "the page, its parts, and h2: {page}\n{complaints}");
-    let lines = edge.access_log();
     for path in ["/", "/one", "/two"] {
-        let line = lines.iter().find(|line| line["url.path"] == path);
-        let line = line.unwrap_or_else(|| panic!("no line for {path}: {lines:#?}"));
+        let line = wait_for(&format!("a line for {path}"), || {
+            edge.access_log().into_iter().find(|line| line["url.path"] == path)
+        });
         assert_eq!(line["http.version"], "2", "{line}");
         assert_eq!(line["tls.protocol.version"], "1.3", "{line}");
         let agent = line["user_agent.original"].as_str().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::support::edge::{Edge, is_gone};
-use crate::support::uvicorn::{python, sample_app};
+use crate::support::uvicorn::{free_address, python, sample_app};
 use crate::support::wait_for;
 
 const GOOD: &str =
@@ -221,7 +221,8 @@ fn words_that_mean_nothing_are_refused() {
 
 #[test]
 fn an_address_in_use_is_one_clear_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    // Not one that the system may give to somebody else while nobody has it.
+    let taken = TcpListener::bind(free_address()).expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
     let directory = directory();
     write(directory.path(), "asgate.yaml", &GOOD.replace("127.0.0.1:0", &address));

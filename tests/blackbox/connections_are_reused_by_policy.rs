@@ -5,7 +5,7 @@ mod limits;
 mod sharing;
 mod unclean;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::client::Client;
@@ -37,16 +37,29 @@ struct Witness {
 }
 
 impl Witness {
-    /// One that takes so long for each request.
-    fn taking(delay: Duration) -> Self {
+    /// One that does this before each answer.
+    fn before_answers(pause: impl Fn() + Send + Sync + 'static) -> Self {
         let lives = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&lives);
-        let stub = Stub::start(move |accepted| live(accepted, delay, &noted));
+        let stub = Stub::start(move |accepted| live(accepted, &pause, &noted));
         Self { stub, lives }
     }
 
+    /// One that takes so long for each request.
+    fn taking(delay: Duration) -> Self {
+        Self::before_answers(move || std::thread::sleep(delay))
+    }
+
+    /// One that answers when so many requests are there, each time.
+    fn answering_at_once(requests: usize) -> Self {
+        let together = Barrier::new(requests);
+        Self::before_answers(move || {
+            together.wait();
+        })
+    }
+
     fn start() -> Self {
-        Self::taking(Duration::ZERO)
+        Self::before_answers(|| ())
     }
 
     fn lives(&self) -> Vec<Life> {
@@ -69,7 +82,7 @@ impl Witness {
     }
 }
 
-fn live(mut accepted: Accepted, delay: Duration, lives: &Mutex<Vec<Life>>) {
+fn live(mut accepted: Accepted, pause: &dyn Fn(), lives: &Mutex<Vec<Life>>) {
     let number = accepted.number;
     let note = |change: &dyn Fn(&mut Life)| {
         let mut lives = lives.lock().expect("lives");
@@ -81,7 +94,7 @@ fn live(mut accepted: Accepted, delay: Duration, lives: &Mutex<Vec<Life>>) {
     note(&|_| ());
     while accepted.request().is_some() {
         note(&|life| life.requests.push(Instant::now()));
-        std::thread::sleep(delay);
+        pause();
         accepted.send(OK);
     }
     let end = if accepted.wait_for_fin() { End::Fin(Instant::now()) } else { End::Reset };

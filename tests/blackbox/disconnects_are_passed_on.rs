@@ -21,7 +21,7 @@ use crate::support::{PATIENCE, wait_for};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// "Soon", on a busy machine.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(10);
 /// For how long a socket takes nothing until its sender counts as held up.
 const HELD_UP: Duration = Duration::from_millis(500);
 /// A body that is much more than all sockets on its way hold.
@@ -126,10 +126,20 @@ fn expect_fin(ended: &Receiver<Ended>, left: Instant, what: &str) {
     assert!(after < SOON, "{what}: the worker learns it after {after:?}");
 }
 
-/// Sends `total` bytes, a response head before them when asked for, until nobody takes more for a while. Returns how
-/// many were taken.
+/// Sends `total` bytes, a response head before them when asked for, until nobody takes more for [`HELD_UP`]. Returns
+/// how many were taken.
 fn send_until_held_up(stream: &mut TcpStream, total: usize, head: bool) -> usize {
-    stream.set_write_timeout(Some(HELD_UP)).expect("a write timeout");
+    send_until_held_up_for(HELD_UP, stream, total, head)
+}
+
+/// As [`send_until_held_up`], until nobody takes more for so long.
+fn send_until_held_up_for(
+    pause: Duration,
+    stream: &mut TcpStream,
+    total: usize,
+    head: bool,
+) -> usize {
+    stream.set_write_timeout(Some(pause)).expect("a write timeout");
     if head {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {total}\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("a head");

@@ -4,7 +4,7 @@
 mod client;
 mod worker;
 
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::sleep;
 use std::time::Duration;
@@ -17,10 +17,16 @@ use serde_json::Value;
 
 /// The limit that each test sets for its phase.
 const LIMIT: Duration = Duration::from_millis(400);
-/// Between two signs of life of a phase that must not be ended.
-const PACE: Duration = Duration::from_millis(150);
+/// The limit where the phase must not be ended, as `timeouts` have it: a machine that is held up for seconds is none that
+/// ends it.
+const AMPLE: Duration = Duration::from_secs(4);
+/// Between two signs of life of a phase that must not be ended: [`BEATS`] of them take longer than [`AMPLE`].
+const PACE: Duration = Duration::from_millis(900);
+const BEATS: usize = 5;
+/// Between two pieces of a response that never ends by itself.
+const DRIP: Duration = Duration::from_millis(200);
 /// What a busy machine may add to a limit.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(10);
 /// Timers may be rounded down by this much.
 const ROUNDING: Duration = Duration::from_millis(20);
 
@@ -95,19 +101,25 @@ fn worker(mut accepted: Accepted, ended: &Sender<bool>) {
             }
             "/timed/drip" => {
                 accepted.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-                for _ in 0..10 {
+                for _ in 0..25 {
                     accepted.send("1\r\n.\r\n");
-                    sleep(PACE);
+                    sleep(DRIP);
                 }
                 return tell_end(accepted, ended);
             }
             "/timed/flood" => {
-                flood(&mut accepted);
-                return tell_end(accepted, ended);
+                // The test may be over.
+                let _ = ended.send(flood(accepted));
+                return;
             }
             "/timed/ws" => {
                 accepted.send(SWITCHING);
                 return tell_end(accepted, ended);
+            }
+            "/timed/ws-take" => {
+                accepted.send(SWITCHING);
+                while accepted.bytes(1).is_some() {}
+                return;
             }
             "/timed/ws-echo" => {
                 accepted.send(SWITCHING);
@@ -122,7 +134,7 @@ fn worker(mut accepted: Accepted, ended: &Sender<bool>) {
             }
             "/timed/paced" => {
                 accepted.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-                for _ in 0..6 {
+                for _ in 0..BEATS {
                     accepted.send("1\r\n.\r\n");
                     sleep(PACE);
                 }
@@ -146,11 +158,23 @@ fn worker(mut accepted: Accepted, ended: &Sender<bool>) {
 /// Much more than the sockets between a worker and a client hold.
 const BIG: usize = 24 << 20;
 
-/// Sends a big response until nobody takes more of it.
-fn flood(accepted: &mut Accepted) {
-    accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1 << 30));
-    accepted.stream.set_write_timeout(Some(PACE)).expect("a write timeout");
-    while accepted.send([b'x'; 16 * 1024]) {}
+/// Sends a response without end, as fast as it is taken, until the edge ends the connection: `true` by FIN.
+fn flood(mut accepted: Accepted) -> bool {
+    accepted.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1u64 << 40));
+    let stream = &mut accepted.stream;
+    stream.set_nonblocking(true).expect("a stream that never waits");
+    loop {
+        let taken = stream.write(&[b'x'; 16 * 1024]);
+        // After each piece: what is sent after FIN is nobody's any more, and answered with a reset in the end.
+        match (stream.read(&mut [0]), taken) {
+            (Ok(read), _) => return read == 0,
+            (Err(error), _) | (_, Err(error)) if error.kind() != ErrorKind::WouldBlock => {
+                return false;
+            }
+            (_, Ok(_)) => {}
+            (_, Err(_)) => sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 fn tell_end(mut accepted: Accepted, ended: &Sender<bool>) {
@@ -162,12 +186,12 @@ fn tell_end(mut accepted: Accepted, ended: &Sender<bool>) {
 fn routes_of_one_edge_have_timeouts_of_their_own() {
     let stub = Stub::start(|mut accepted| {
         while accepted.request().is_some() {
-            sleep(Duration::from_secs(1));
+            sleep(Duration::from_secs(3));
             accepted.send(OK);
         }
     });
     let routes = "  - { match: { path: /quick }, upstream: u, timeouts: { first_byte: 300ms } }\n  \
-                  - { match: { path: /quick/but/long }, upstream: u, timeouts: { first_byte: 10s } }\n  \
+                  - { match: { path: /quick/but/long }, upstream: u, timeouts: { first_byte: 30s } }\n  \
                   - { match: { path: /never }, upstream: u, timeouts: { first_byte: off } }\n  \
                   - { upstream: u }";
     let edge = Edge::before(&[stub.address()], routes);
@@ -177,7 +201,7 @@ fn routes_of_one_edge_have_timeouts_of_their_own() {
         client.send(format!("GET {path} HTTP/1.1\r\nHost: test.example\r\n\r\n"));
     }
     for (client, (path, status)) in clients.iter_mut().zip(cases) {
-        assert_eq!(client.response().status, status, "{path}: the worker takes 1s");
+        assert_eq!(client.response().status, status, "{path}: the worker takes 3s");
     }
 }
 

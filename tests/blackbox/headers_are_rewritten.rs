@@ -5,10 +5,10 @@ mod injected;
 mod variables;
 
 use crate::support::client::Response;
+use crate::support::closed_port::ClosedPort;
 use crate::support::front::Front;
 use crate::support::http2;
 use crate::support::stub::Stub;
-use crate::support::uvicorn::free_address;
 
 /// The lines of a header in what an echoing worker got.
 fn values<'a>(got: &'a str, name: &str) -> Vec<&'a str> {
@@ -101,7 +101,7 @@ fn the_client_gets_what_the_route_says_whoever_answers() {
             );
         }
     });
-    let dead = free_address();
+    let dead = ClosedPort::reserve();
     let routes = format!(
         "  - {{ match: {{ path: /dead }}, upstream: dead, {RESPONSE} }}\n  \
          - {{ match: {{ path: /moved }}, redirect: {{ to: /elsewhere }}, {RESPONSE} }}\n  \
@@ -115,7 +115,10 @@ fn the_client_gets_what_the_route_says_whoever_answers() {
         .config(stub.address())
         .replace(
             "upstreams: { u:",
-            &format!("upstreams: {{ dead: {{ servers: [{{ address: \"{dead}\" }}] }}, u:"),
+            &format!(
+                "upstreams: {{ dead: {{ servers: [{{ address: \"{}\" }}] }}, u:",
+                dead.address()
+            ),
         );
     let edge = crate::support::edge::Edge::start(&text);
     let app: &[&str] = &["Origin"];

@@ -160,7 +160,7 @@ fn a_name_that_does_not_resolve_any_more_keeps_its_workers_and_says_so() {
             let log = edge.stderr_text();
             log.lines().filter(|line| line.contains("WARN") && line.contains("app.test")).count()
         };
-        assert_eq!(warnings(), 1, "{failure:?}: said once: {}", edge.stderr_text());
+        wait_until(&format!("{failure:?} to be said once"), warnings, |count| *count == 1);
 
         names.say(addresses(&[2]));
         wait_for_workers(&edge, port(&team), &[2]);
@@ -177,7 +177,7 @@ fn a_name_that_does_not_resolve_at_first_is_waited_for_by_nobody() {
     let response = edge.connect().get("/");
     assert_eq!(response.status, 503, "{response:?}");
     assert_eq!(edge.only_log_line()["edge.termination"], "no_worker", "nobody is there");
-    assert!(notes(&edge).to_string().contains("app.test"), "{}", notes(&edge));
+    wait_until("a note", || notes(&edge).to_string(), |notes| notes.contains("app.test"));
     names.say(addresses(&[1]));
     wait_for_workers(&edge, port(&team), &[1]);
     assert_eq!(answering(&edge, 2), [team[0].name()]);

@@ -1,6 +1,7 @@
 //! The most specific route takes a request, does with it what the file says, and passes on the very path it matched.
 
 use crate::support::client::{Client, Response};
+use crate::support::closed_port::ClosedPort;
 use crate::support::edge::Edge;
 use crate::support::stub::Stub;
 use crate::support::uvicorn::Uvicorn;
@@ -369,8 +370,8 @@ fn a_fixed_answer_is_given_without_a_worker() {
     let routes = "  - { match: { path: =/ping }, respond: { status: 200, body: pong } }\n  \
                   - { match: { path: /gone }, respond: { status: 410, body: \"no more\" } }\n  \
                   - { match: { path: /none }, respond: { status: 204 } }\n";
-    let nobody = crate::support::uvicorn::free_address();
-    let edge = Edge::before(&[nobody], routes);
+    let nobody = ClosedPort::reserve();
+    let edge = Edge::before(&[nobody.address()], routes);
     let mut client = edge.connect();
     for (method, sent, status, body, length) in [
         ("GET", "/ping", 200, "pong", Some("4")),

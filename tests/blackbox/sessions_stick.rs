@@ -172,7 +172,7 @@ fn a_worker_that_is_gone_hands_its_clients_over() {
     let gone = team.iter().find(|worker| worker.name() == home).expect("its worker");
     gone.stub().close_listener();
     // Kept connections would still serve: as many requests at once as need others.
-    gone.take(Duration::from_millis(300));
+    gone.take(Duration::from_secs(2));
     let address = edge.address();
     let header = cookie(&value);
     let clients: Vec<_> = (0..3)

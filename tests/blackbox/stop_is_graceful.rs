@@ -15,13 +15,14 @@ use crate::support::edge::{Edge, is_gone};
 use crate::support::frames::{DATA, END, Frames, GOAWAY, HEADERS};
 use crate::support::stub::{Accepted, Stub};
 use crate::support::uvicorn::{python, sample_app, supervised};
+use crate::support::workers::is_read;
 use crate::support::{PATIENCE, wait_for};
 
 const SWITCHING: &str =
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// "At once", on a busy machine, and much less than any `shutdown_timeout` here that is to be beaten.
-const AT_ONCE: Duration = Duration::from_secs(3);
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -169,8 +170,7 @@ fn a_request_that_has_begun_is_served() {
     let mut client = edge.connect();
     assert_eq!(client.get("/").status, 200, "a first request");
     client.send("GET /begun HTTP/1.1\r\nHo");
-    // The connection that came after it is served: so is what came before.
-    assert_eq!(edge.connect().get("/").status, 200, "a later request");
+    wait_for("its beginning to be read", || is_read(&client).then_some(()));
     edge.signal("TERM");
     wait_until_it_refuses(&edge);
     client.send("st: test.example\r\n\r\n");
@@ -183,16 +183,17 @@ fn a_request_that_has_begun_is_served() {
 #[test]
 fn what_takes_longer_than_shutdown_timeout_is_cut_and_logged() {
     let (stub, _proceed) = worker();
-    let mut edge = edge(&stub, "1s");
+    let mut edge = edge(&stub, "3s");
     let mut stream = ask(&edge, "/stream");
     assert_eq!(stream.head().expect("a head").0, 200, "a stream");
     assert_eq!(stream.chunk().expect("a chunk"), b"event", "its first event");
     let _held = ask(&edge, "/held");
     wait_until_held(&stub, "/held");
+    let begun = Instant::now();
     edge.signal("TERM");
-    let time = wait_for_exit(&mut edge);
-    let expected = Duration::from_millis(950)..Duration::from_secs(1) + AT_ONCE;
-    assert!(expected.contains(&time), "{time:?}, not {expected:?}");
+    wait_for_exit(&mut edge);
+    let (time, least) = (begun.elapsed(), Duration::from_secs(3));
+    assert!(time >= least && time < least + AT_ONCE, "{time:?}, not {least:?}");
     assert_eq!(stream.chunk(), None, "the stream is cut, not ended");
     for line in edge.wait_for_log(2) {
         assert_eq!(line["edge.termination"], "stopping", "{line:#}");
@@ -314,15 +315,14 @@ fn supervised_workers_are_stopped_after_the_last_request() {
         let sockets: Vec<_> = workers.iter().map(|&pid| socket_of(pid)).collect();
         assert!(sockets.iter().all(|path| Path::new(path).exists()), "{sockets:?}");
         let mut client = ask(&edge, if cut { "/slow?seconds=60" } else { "/slow?seconds=1.5" });
-        // It is on its way when a later one is answered.
-        assert_eq!(edge.connect().get("/").status, 200, "a quick request");
+        wait_for("it to be on its way", || is_read(&client).then_some(()));
         edge.signal("TERM");
         if !cut {
             let response = client.response();
             assert_eq!(response.json()["slept"], 1.5, "served to its end: {response:?}");
         }
         let time = wait_for_exit(&mut edge);
-        assert!(time < Duration::from_secs(8), "cut: {cut}: it left after {time:?}");
+        assert!(time < Duration::from_secs(20), "cut: {cut}: it left after {time:?}");
         for pid in workers {
             assert!(is_gone(pid), "cut: {cut}: worker {pid} is left");
         }
@@ -347,7 +347,7 @@ fn a_stop_before_the_workers_are_ready_leaves_none() {
     edge.signal("TERM");
     let begun = Instant::now();
     edge.wait();
-    assert!(begun.elapsed() < Duration::from_secs(8), "it left after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "it left after {:?}", begun.elapsed());
     for pid in workers {
         assert!(is_gone(pid), "worker {pid} is left");
     }

@@ -5,7 +5,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::client::Client;
 use crate::support::edge::Edge;
@@ -21,8 +21,8 @@ import sys, httpx
 address, version, kind = sys.argv[1:]
 key, steps = f"{kind}-{version}", 5
 base = f"http://{address}"
-options = dict(http1=version == "1.1", http2=version == "2", timeout=15)
-with httpx.Client(**options) as client, httpx.Client(timeout=15) as other:
+options = dict(http1=version == "1.1", http2=version == "2", timeout=60)
+with httpx.Client(**options) as client, httpx.Client(timeout=60) as other:
     with client.stream("GET", f"{base}/steps/{kind}/{key}") as response:
         assert response.status_code == 200, response
         assert response.http_version == f"HTTP/{version}", response.http_version
@@ -69,22 +69,20 @@ fn the_sample_apps_events_are_spread_over_the_time_they_were_sent_in() {
     let uvicorn = Uvicorn::start(&[]);
     let edge = Edge::before(&[uvicorn.address()], "");
     let mut client = edge.connect();
-    client.send("GET /events?count=4&interval=0.3 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client.send("GET /events?count=2&interval=4 HTTP/1.1\r\nHost: a.test\r\n\r\n");
     let (status, headers) = client.head().expect("a head");
     assert_eq!(status, 200, "{headers:?}");
     assert!(headers.contains(&("content-type".into(), "text/event-stream; charset=utf-8".into())));
     assert!(headers.contains(&("cache-control".into(), "no-cache".into())), "{headers:?}");
     let first = client.chunk().expect("an event");
-    let begun = Instant::now();
+    assert!(client.is_quiet_for(QUIET), "the next one is not sent yet");
     let mut events = String::from_utf8(first).expect("text");
     assert_eq!(events, "id: 0\ndata: event 0\n\n", "the first one by itself");
     while let Some(event) = client.chunk().filter(|event| !event.is_empty()) {
         events += &String::from_utf8_lossy(&event);
     }
-    let expected: String = (0..4).map(|n| format!("id: {n}\ndata: event {n}\n\n")).collect();
+    let expected: String = (0..2).map(|n| format!("id: {n}\ndata: event {n}\n\n")).collect();
     assert_eq!(events, expected, "all of them");
-    // Sent over 900 ms; the rest is for a busy machine.
-    assert!(begun.elapsed() > Duration::from_millis(300), "arrived within {:?}", begun.elapsed());
 }
 
 /// How a worker may frame a body.
@@ -163,12 +161,12 @@ fn the_worker_has_the_first_bytes_of_an_upload_before_the_client_sends_the_last(
 import sys, time, httpx
 address, version, framing = sys.argv[1:]
 key, base, steps, size = f"{framing}-{version}", f"http://{sys.argv[1]}", 5, 1000
-options = dict(http1=version == "1.1", http2=version == "2", timeout=15)
+options = dict(http1=version == "1.1", http2=version == "2", timeout=60)
 
 def body():
-    with httpx.Client(timeout=15) as other:
+    with httpx.Client(timeout=60) as other:
         for number in range(steps):
-            until = time.monotonic() + 15
+            until = time.monotonic() + 60
             while (received := other.get(f"{base}/received/{key}").json()) != number * size:
                 assert time.monotonic() < until, f"the app has {received} bytes of {number * size}"
             yield b"x" * size

@@ -174,7 +174,12 @@ fn a_request_on_a_worker_that_dies_is_502() {
     let edge = edge(&supervised(&sample_app(), "workers: 2"));
     let mut client = edge.connect();
     client.send("POST /upload HTTP/1.1\r\nHost: test.example\r\nContent-Length: 10\r\n\r\nhalf");
-    edge.wait_for_metric(r#"asgate_requests_in_flight{upstream="u"}"#, 1.0);
+    wait_for("a connection to the worker that has it", || {
+        let in_use = |line: &str| {
+            line.starts_with("asgate_upstream_connections{state=\"active\"") && line.ends_with(" 1")
+        };
+        edge.metrics().lines().any(in_use).then_some(())
+    });
     // Both, as only one of them has it: the client is told either way.
     for pid in edge.children() {
         signal(pid, "KILL");

@@ -13,6 +13,7 @@ pub mod front;
 pub mod held;
 pub mod http2;
 pub mod light_load;
+pub mod lines;
 pub mod load;
 pub mod openssl;
 pub mod plain_worker;
@@ -29,8 +30,8 @@ pub mod workers;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-/// Longer than anything a test waits for on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything a test waits for on a busy machine. It bounds waiting only: no test may need it to pass.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks again and again until what is seen `holds`, and fails with `what` and what was seen last when it does not.
 pub fn wait_until<T: Debug>(

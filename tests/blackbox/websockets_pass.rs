@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::support::client::Client;
+use crate::support::closed_port::ClosedPort;
 use crate::support::edge::Edge;
 use crate::support::stub::Stub;
 use crate::support::uvicorn::{Uvicorn, run_python, supervised, test_app};
@@ -23,7 +24,7 @@ fn run(address: SocketAddr, body: &str) -> Value {
          from websockets.asyncio.client import connect\n\
          base, http = 'ws://' + sys.argv[1], 'http://' + sys.argv[1]\n\
          async def main():\n{lines}\n\
-         result = asyncio.run(asyncio.wait_for(main(), 15))\n\
+         result = asyncio.run(asyncio.wait_for(main(), 60))\n\
          print(json.dumps(result))\n"
     );
     let output = run_python(&script, &[&address.to_string()]);
@@ -187,7 +188,7 @@ fn a_hundred_at_once_are_kept_apart_and_leave_nothing_behind() {
     let edge = edge_before(uvicorn.address());
     let script = "
 async def one(number):
-    async with connect(base + '/ws', compression=None, open_timeout=15) as socket:
+    async with connect(base + '/ws', compression=None, open_timeout=60) as socket:
         for turn in range(10):
             message = f'{number}:{turn}:' + 'x' * number * 10
             await socket.send(message)
@@ -307,8 +308,8 @@ fn handshake(path: &str) -> String {
 
 #[test]
 fn an_upgrade_to_a_worker_that_is_gone_is_answered_with_502() {
-    let nobody = crate::support::uvicorn::free_address();
-    let edge = edge_before(nobody);
+    let nobody = ClosedPort::reserve();
+    let edge = edge_before(nobody.address());
     let mut client = Client::connect(edge.address());
     client.send(handshake("/ws"));
     assert_eq!(client.response().status, 502, "nobody is there to upgrade");

@@ -150,7 +150,7 @@ fn an_idle_connection_that_the_worker_closed_is_noticed() {
     for number in 0..2 {
         assert_eq!(client.post("/echo", "body").status, 200, "request {number}");
         // Uvicorn's keep-alive of 5 s is over.
-        std::thread::sleep(Duration::from_millis(if number == 0 { 5500 } else { 0 }));
+        std::thread::sleep(Duration::from_millis(if number == 0 { 8000 } else { 0 }));
     }
     let line = edge.wait_for_log(2).remove(1);
     assert_eq!(line["edge.attempts"], 1, "it was not sent in vain: {line:#}");
@@ -161,19 +161,17 @@ fn streams_come_as_they_are_sent() {
     let (uvicorn, authority) = worker_for("127.0.0.1");
     let edge = edge(&uvicorn, &ca(&authority), "");
     let mut client = edge.connect();
-    client.send("GET /events?count=3&interval=0.3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send("GET /events?count=2&interval=4 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.head().expect("a head").0, 200);
-    let mut arrivals = Vec::new();
-    for number in 0..3 {
+    for number in 0..2 {
         let event = client.chunk().expect("an event");
         assert!(event.starts_with(format!("id: {number}").as_bytes()), "{}", event.escape_ascii());
-        arrivals.push(std::time::Instant::now());
+        assert!(
+            number > 0 || client.is_quiet_for(Duration::from_millis(150)),
+            "the next one is not sent yet"
+        );
     }
     assert_eq!(client.chunk().as_deref(), Some(&b""[..]), "the end");
-    let gaps = arrivals.windows(2).map(|pair| pair[1].duration_since(pair[0]));
-    for gap in gaps {
-        assert!(gap > Duration::from_millis(100), "one by one: {gap:?}");
-    }
 }
 
 #[test]
@@ -199,7 +197,7 @@ async def main():
             await socket.send(message)
             assert await socket.recv() == message, message[:10]
 
-asyncio.run(asyncio.wait_for(main(), 15))
+asyncio.run(asyncio.wait_for(main(), 60))
 ";
     run_python(script, &[&edge.address().to_string()]);
     assert_eq!(edge.only_log_line()["http.response.status_code"], 101, "one WebSocket");

@@ -10,7 +10,17 @@ use crate::telemetry::Metrics;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// Longer than anything that comes is waited for on a busy machine.
+const AMPLE: Duration = Duration::from_secs(30);
+/// Where what does not come is waited for.
+const SHORT: Duration = Duration::from_millis(100);
+
 async fn connected() -> (ClientStream, TcpStream) {
+    connected_with(AMPLE).await
+}
+
+/// With this `header_timeout` and `idle_timeout`.
+async fn connected_with(limit: Duration) -> (ClientStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let client = TcpStream::connect(address).await.expect("connected");
@@ -18,8 +28,8 @@ async fn connected() -> (ClientStream, TcpStream) {
     let facts = Facts {
         name: "test".into(),
         http2: true,
-        header_timeout: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(100),
+        header_timeout: limit,
+        idle_timeout: limit,
         max_head: 200,
         max_lines: 3,
         redirect_to_https: None,
@@ -87,7 +97,7 @@ async fn a_refused_head_is_the_end_for_the_engine() {
         (b"GET / HTT", Refusal::TooSlow),
     ];
     for (sent, refusal) in cases {
-        let (mut stream, mut client) = connected().await;
+        let (mut stream, mut client) = connected_with(SHORT).await;
         client.write_all(sent).await.expect("sent");
         assert_eq!(read(&mut stream).await, b"", "nothing for the engine: {refusal:?}");
         assert_eq!(stream.refusal().0, refusal, "{:?}", sent.escape_ascii());
@@ -96,7 +106,7 @@ async fn a_refused_head_is_the_end_for_the_engine() {
 
 #[tokio::test]
 async fn an_idle_connection_ends_without_a_refusal() {
-    let (mut stream, _client) = connected().await;
+    let (mut stream, _client) = connected_with(SHORT).await;
     assert_eq!(stream.arrival().await, Arrival::Nothing, "idle_timeout, and no request had begun");
     assert_eq!(read(&mut stream).await, b"", "nothing for the engine");
 }
@@ -104,7 +114,8 @@ async fn an_idle_connection_ends_without_a_refusal() {
 #[tokio::test]
 async fn the_preface_is_told_apart_without_waiting_for_all_of_it() {
     for (sent, http2) in [(PREFACE, true), (b"GET", false), (b"PRI", false)] {
-        let (mut stream, mut client) = connected().await;
+        // Of the last one no more comes.
+        let (mut stream, mut client) = connected_with(SHORT).await;
         client.write_all(sent).await.expect("sent");
         assert_eq!(stream.speaks_http2().await, Some(http2), "{:?}", sent.escape_ascii());
     }
@@ -148,7 +159,7 @@ async fn a_flood_of_frames_is_the_end() {
 #[tokio::test]
 async fn a_header_block_of_frames_has_its_time() {
     for slow in [&PREFACE[..10], &[0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82]] {
-        let (mut stream, mut client) = connected().await;
+        let (mut stream, mut client) = connected_with(SHORT).await;
         stream.expect_frames();
         if slow.len() == 10 && slow[0] == 0 {
             client.write_all(PREFACE).await.expect("sent");

@@ -9,14 +9,14 @@ use crate::upstream::Wish;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_never_listens_is_given_up_after_startup_timeout() {
     let mut app = python("import time; print('thinking'); time.sleep(600)");
-    app.startup_timeout = Duration::from_secs(3);
+    app.startup_timeout = Duration::from_secs(6);
     let mut running = Running::start(&app);
     let error = running.ready().await.expect_err("it never listens");
     assert!(matches!(error.cause(), StartCause::NotReady { .. }), "{error}");
     let text = error.to_string();
     assert!(
         text.contains(
-            "startup_timeout (3s): it does not accept connections: nobody listens at unix:/"
+            "startup_timeout (6s): it does not accept connections: nobody listens at unix:/"
         ),
         "{text}"
     );

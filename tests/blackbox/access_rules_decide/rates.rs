@@ -27,7 +27,7 @@ fn remaining(response: &Response) -> Option<u32> {
 #[test]
 fn so_many_pass_and_the_next_one_is_refused() {
     let stub = Stub::ok();
-    let edge = limited(&stub, "requests: 5, per: 20s, burst: 3");
+    let edge = limited(&stub, "requests: 5, per: 600s, burst: 3");
     let mut client = edge.connect();
     for left in (0..8).rev() {
         let response = client.get("/");
@@ -35,7 +35,7 @@ fn so_many_pass_and_the_next_one_is_refused() {
         assert_eq!(remaining(&response), Some(left), "{response:?}");
         assert_eq!(
             response.header("ratelimit-policy"),
-            Some("\"default\";q=5;w=20"),
+            Some("\"default\";q=5;w=600"),
             "{response:?}"
         );
     }
@@ -45,12 +45,12 @@ fn so_many_pass_and_the_next_one_is_refused() {
         assert_eq!(remaining(&response), Some(0), "{response:?}");
         assert_eq!(
             response.header("ratelimit-policy"),
-            Some("\"default\";q=5;w=20"),
+            Some("\"default\";q=5;w=600"),
             "{response:?}"
         );
-        // One comes in every four seconds.
+        // One comes in every two minutes.
         let wait = response.header("retry-after").and_then(|it| it.parse::<u32>().ok());
-        assert!(wait.is_some_and(|wait| (1..=4).contains(&wait)), "{response:?}");
+        assert!(wait.is_some_and(|wait| (1..=120).contains(&wait)), "{response:?}");
         assert_eq!(
             response.header("content-type"),
             Some("application/problem+json"),
@@ -86,18 +86,21 @@ fn what_is_used_comes_in_again_evenly() {
     let stub = Stub::ok();
     let edge = limited(&stub, "requests: 4, per: 1s");
     let mut client = edge.connect();
-    let (begun, mut served) = (Instant::now(), 0u32);
-    while begun.elapsed() < Duration::from_secs(4) {
+    let (begun, mut served, mut took) = (Instant::now(), 0u32, Duration::ZERO);
+    while took < Duration::from_secs(4) {
         let response = client.get("/");
         served += u32::from(response.status == 200);
+        took = begun.elapsed();
         std::thread::sleep(Duration::from_millis(10));
     }
-    let most = 4.0 + 4.0 * begun.elapsed().as_secs_f64();
+    let most = 4.0 + 4.0 * took.as_secs_f64();
     assert!(f64::from(served) <= most, "{served} of at most {most}");
-    assert!(f64::from(served) >= most - 4.0, "{served}, and {most} are possible");
+    // What comes in while the machine is held up is lost when there is no room for it.
+    assert!(f64::from(served) >= most / 2.0, "{served}, and {most} are possible");
     // After a pause all of it is there again, and no more.
     std::thread::sleep(Duration::from_millis(1500));
-    let statuses: Vec<_> = (0..6).map(|_| client.get("/").status).collect();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(20));
+    let statuses: Vec<_> = (0..20).map(|_| client.response().status).collect();
     assert_eq!(statuses[..4], [200; 4], "{statuses:?}");
     assert!(statuses[4..].contains(&429), "{statuses:?}");
 }
@@ -107,8 +110,9 @@ fn who_waits_as_told_is_served() {
     let stub = Stub::ok();
     let edge = limited(&stub, "requests: 1, per: 2s");
     let mut client = edge.connect();
-    assert_eq!(client.get("/").status, 200, "the first");
-    let refused = client.get("/");
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+    assert_eq!(client.response().status, 200, "the first");
+    let refused = client.response();
     let wait = refused.header("retry-after").and_then(|it| it.parse().ok()).expect("seconds");
     std::thread::sleep(Duration::from_secs(wait));
     assert_eq!(client.get("/").status, 200, "after {wait} s");

@@ -125,10 +125,11 @@ fn a_restart_goes_on_when_its_client_leaves() {
 
 #[test]
 fn a_second_roll_at_the_same_time_is_refused() {
-    let edge = Edge::start(&supervising(&sample_app(), "workers: 2"));
+    // So many that the first is not over when the second one is asked for.
+    let edge = Edge::start(&supervising(&sample_app(), "workers: 4"));
     let mut first = Client::connect(edge.admin());
     first.send("POST /upstreams/u/restart HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    wait_for("the roll to begin", || (edge.children().len() > 2).then_some(()));
+    wait_for("the roll to begin", || (edge.children().len() > 4).then_some(()));
     assert_problem(&edge.ask_admin("POST", "/upstreams/u/restart"), 409, &[]);
     assert_eq!(first.response().status, 200, "the first is not disturbed");
 }

@@ -36,7 +36,8 @@ fn ten_requests_at_once_are_answered_in_order() {
     };
     let all: String = (0..10).map(request).collect();
     // All in one piece, in two, and byte by byte.
-    for size in [all.len(), all.len() / 2 + 1, 1] {
+    let sizes = [all.len(), all.len() / 2 + 1, 1];
+    let ports = sizes.map(|size| {
         let mut client = edge.connect();
         for piece in all.as_bytes().chunks(size) {
             client.send(piece);
@@ -50,11 +51,15 @@ fn ten_requests_at_once_are_answered_in_order() {
                 if number % 4 == 2 { String::new() } else { format!("/n{number} {body}") };
             assert_eq!(response.text(), expected, "{number}, by {size}");
         }
-    }
+        client.local_address().port()
+    });
     let log = edge.wait_for_log(30);
-    let paths: Vec<_> = log.iter().take(10).map(|line| line["url.path"].clone()).collect();
     let expected: Vec<_> = (0..10).map(|number| format!("/n{number}")).collect();
-    assert_eq!(paths, expected, "served one after the other");
+    for port in ports {
+        let of_client = log.iter().filter(|line| line["client.port"] == port);
+        let paths: Vec<_> = of_client.map(|line| line["url.path"].clone()).collect();
+        assert_eq!(paths, expected, "served one after the other");
+    }
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn by_the_address_of_the_client_behind_a_proxy() {
 fn a_popular_key_is_shared_when_its_worker_has_too_much() {
     let team: [_; 3] = PlainWorker::team();
     for worker in &team {
-        worker.take(Duration::from_millis(100));
+        worker.take(Duration::from_millis(500));
     }
     let edge = edge(&team, "path");
     super::ask_together(&edge, 40, 5);

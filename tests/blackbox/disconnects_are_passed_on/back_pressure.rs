@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
-use super::{BIG, OK, PHASES, UPGRADE, send_until_held_up};
+use super::{BIG, OK, PHASES, UPGRADE, send_until_held_up, send_until_held_up_for};
 use crate::support::PATIENCE;
 use crate::support::edge::Edge;
 use crate::support::stub::Stub;
@@ -94,7 +94,7 @@ fn nobody_is_held_up_when_both_read() {
     let (tell, told) = channel();
     let stub = Stub::start(move |mut accepted| {
         accepted.request();
-        let sent = send_until_held_up(&mut accepted.stream, BIG, true);
+        let sent = send_until_held_up_for(PATIENCE, &mut accepted.stream, BIG, true);
         tell.send(sent).expect("the test listens");
         accepted.wait_for_fin();
     });

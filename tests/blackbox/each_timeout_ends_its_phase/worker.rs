@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Expected, LIMIT, OK, PACE, Scene, expect_line};
+use super::{AMPLE, BEATS, Expected, LIMIT, OK, PACE, Scene, expect_line};
 use crate::support::PATIENCE;
 use crate::support::edge::Edge;
 use crate::support::stub::Stub;
@@ -78,7 +78,7 @@ fn first_byte_is_answered_with_504() {
 fn first_byte_on_a_reused_connection_is_no_reason_to_send_again() {
     let scene = Scene::new("first_byte: 400ms");
     let mut client = scene.edge.connect();
-    assert_eq!(client.get("/timed/first").status, 200, "a first request");
+    assert_eq!(client.get("/first").status, 200, "a first request, which may take its time");
     assert_eq!(client.get("/timed/silent").status, 504, "a second on the same worker connection");
     let line = scene.edge.wait_for_log(2).remove(1);
     assert_eq!(line["edge.connection_reused"], true, "{line:#}");
@@ -89,7 +89,7 @@ fn first_byte_on_a_reused_connection_is_no_reason_to_send_again() {
 
 #[test]
 fn first_byte_leaves_an_answer_within_the_limit_alone() {
-    let scene = Scene::new("first_byte: 400ms");
+    let scene = Scene::new("first_byte: 4s");
     let mut client = scene.edge.connect();
     for _ in 0..3 {
         assert_eq!(client.get("/timed/soon").status, 200, "answered after {PACE:?}");
@@ -113,12 +113,12 @@ fn idle_aborts_the_response() {
 
 #[test]
 fn idle_leaves_a_response_in_steady_pieces_alone() {
-    let scene = Scene::new("idle: 400ms");
+    let scene = Scene::new("idle: 4s");
     let begun = Instant::now();
     let response = scene.edge.connect().get("/timed/paced");
     assert!(response.complete, "whole: {response:?}");
-    assert_eq!(response.text(), "......", "all pieces");
-    assert!(begun.elapsed() > LIMIT, "it took longer than the limit");
+    assert_eq!(response.text(), ".".repeat(BEATS), "all pieces");
+    assert!(begun.elapsed() > AMPLE, "it took longer than the limit");
     assert_eq!(scene.edge.only_log_line()["edge.termination"], "ok", "the word");
 }
 
@@ -149,7 +149,7 @@ fn total_holds_where_the_other_limits_are_off() {
 
 #[test]
 fn total_after_the_head_aborts_the_response_however_lively() {
-    let scene = Scene::new("total: 400ms, idle: 300ms");
+    let scene = Scene::new("total: 3s, idle: 2500ms");
     let response = scene.edge.connect().get("/timed/drip");
     assert_eq!((response.status, response.complete), (200, false), "cut short: {response:?}");
     assert!(!response.body.is_empty(), "what came before is passed on");
@@ -157,7 +157,7 @@ fn total_after_the_head_aborts_the_response_however_lively() {
         status: 200,
         termination: "upstream_timeout",
         aborted: true,
-        limit: LIMIT,
+        limit: Duration::from_secs(3),
     });
 }
 
@@ -179,9 +179,9 @@ fn total_covers_the_upload_too() {
 
 #[test]
 fn total_leaves_a_request_within_it_alone() {
-    let scene = Scene::new("total: 400ms");
+    let scene = Scene::new("total: 4s");
     let mut client = scene.edge.connect();
-    for _ in 0..4 {
+    for _ in 0..BEATS {
         let response = client.get("/timed/soon");
         assert_eq!(response.status, 200, "each request has the whole limit: {response:?}");
     }
@@ -190,7 +190,7 @@ fn total_leaves_a_request_within_it_alone() {
 
 #[test]
 fn total_off_is_no_limit() {
-    let scene = Scene::new("total: off, idle: 400ms");
+    let scene = Scene::new("total: off, idle: 4s");
     let response = scene.edge.connect().get("/timed/paced");
-    assert!(response.complete, "{:?} in all, {PACE:?} apart: {response:?}", 6 * PACE);
+    assert!(response.complete, "{BEATS} pieces, {PACE:?} apart: {response:?}");
 }

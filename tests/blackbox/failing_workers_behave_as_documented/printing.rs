@@ -11,8 +11,12 @@ use crate::support::workers::{config, uvicorn_app};
 
 /// What the queues before the log may hold, and what allocators keep back.
 const ALLOWED_GROWTH_KB: u64 = 64 * 1024;
-/// While a worker prints; a small answer takes milliseconds otherwise.
-const STILL_QUICK: Duration = Duration::from_secs(1);
+/// Much more than the pipe and the queues before the log hold: a worker that printed it was not held up.
+const MUCH: u64 = 30_000_000;
+/// At least so long.
+const PRINTING: Duration = Duration::from_secs(3);
+/// While a worker prints; a small answer takes milliseconds otherwise, and for ever where the worker is held up.
+const STILL_QUICK: Duration = Duration::from_secs(10);
 
 /// An edge whose stdout nobody reads until the test does.
 fn unread(config: &str, directory: &std::path::Path) -> (Edge, PipeReader) {
@@ -37,23 +41,21 @@ fn it_blocks_neither_itself_nor_the_edge_and_what_is_lost_is_counted() {
     assert_eq!(client.get("/").status, 200, "it serves");
     let before = of_status(edge.pid(), "VmRSS:");
 
-    client.get("/flood?seconds=3");
+    // It prints until the edge ends it.
+    client.get("/flood?seconds=1000");
+    let (mut slowest, mut most) = (Duration::ZERO, 0);
     let begun = Instant::now();
-    let (mut amounts, mut slowest, mut most) = (Vec::new(), Duration::ZERO, 0);
-    while begun.elapsed() < Duration::from_secs(3) {
+    let amount = wait_for("the worker to go on printing", || {
         let asked = Instant::now();
-        amounts.push(printed(&mut client));
+        let amount = printed(&mut client);
         slowest = slowest.max(asked.elapsed());
         most = most.max(of_status(edge.pid(), "VmRSS:"));
-    }
-    let amount = amounts.last().copied().unwrap_or_default();
+        (amount > MUCH && begun.elapsed() > PRINTING).then_some(amount)
+    });
     eprintln!(
         "{} MB printed, slowest answer {slowest:?}, {before} KiB, then {most} KiB",
         amount / 1_000_000
     );
-    assert!(amount > 30_000_000, "the worker goes on: it printed {amount} bytes");
-    let halfway = amounts[amounts.len() / 2];
-    assert!(amount > halfway + 5_000_000, "to the end: {halfway}, then {amount} bytes");
     assert!(slowest < STILL_QUICK, "requests are served meanwhile: one took {slowest:?}");
     assert!(most < before + ALLOWED_GROWTH_KB, "memory is bounded: {before} KiB, then {most} KiB");
 

@@ -86,7 +86,7 @@ fn wait_for_end(mut socket: TcpStream) {
 
 #[test]
 fn a_handshake_gives_its_place_back_however_it_ends() {
-    let site = Site::with("min_version: \"1.3\", max_handshakes: 2, handshake_timeout: 1500ms");
+    let site = Site::with("min_version: \"1.3\", max_handshakes: 2, handshake_timeout: 20s");
     let good = site.client(Offer::default());
     let old = site.client(Offer { versions: &[&TLS12], ..Offer::default() });
     let endings: [(&str, &dyn Fn()); 5] = [
@@ -110,6 +110,13 @@ fn a_handshake_gives_its_place_back_however_it_ends() {
         site.wait_until_empty();
         assert!(site.serves(&good), "after handshakes that ended {how}");
     }
+    assert_eq!(site.count("crowded"), 0.0, "there was always a place");
+}
+
+#[test]
+fn a_handshake_that_does_not_end_gives_its_place_back() {
+    let site = Site::with("max_handshakes: 2, handshake_timeout: 3s");
+    let good = site.client(Offer::default());
     for _ in 0..2 {
         let late = [site.under_way(&good), site.under_way(&good)];
         late.into_iter().for_each(wait_for_end);
@@ -210,7 +217,6 @@ fn used(edge: &Edge) -> Duration {
 #[test]
 fn a_long_list_of_revoked_certificates_costs_nothing_while_it_stays_the_same() {
     const REVOKED: usize = 300_000;
-    const ALLOWED: Duration = Duration::from_millis(80);
     let members = Members(Authority::create());
     let bob = members.issue("bob");
     let list = members.0.revoke("list.crl", &vec![&bob; REVOKED]);
@@ -230,5 +236,6 @@ fn a_long_list_of_revoked_certificates_costs_nothing_while_it_stays_the_same() {
     // What is found is taken when it was found twice.
     look(2);
     let took = used(&site.edge).saturating_sub(before);
-    assert!(took < ALLOWED, "{took:?} of a core for two looks");
+    // It was read at least once by then; reading it for each look would take more than half as long again.
+    assert!(took < before / 4, "{took:?} of a core for two looks, {before:?} for all before them");
 }

@@ -81,9 +81,9 @@ fn pinging(edge: &Edge) -> Frames {
 /// What ends a header block and what begins the next may come in one piece, again and again.
 #[test]
 fn each_header_block_has_a_time_of_its_own() {
-    const LIMIT: Duration = Duration::from_millis(1200);
+    const LIMIT: Duration = Duration::from_secs(3);
     let stub = Stub::ok();
-    let edge = edge(&stub, "header_timeout: 1200ms", "");
+    let edge = edge(&stub, "header_timeout: 3s", "");
     let mut socket = TcpStream::connect(edge.address()).expect("connected");
     socket.set_nodelay(true).expect("no delay");
     let mut client = Frames::over(socket.try_clone().expect("a second handle"));
@@ -91,8 +91,9 @@ fn each_header_block_has_a_time_of_its_own() {
     client.get(id(0), "/");
     client.until(HEADERS);
     let begun = Instant::now();
-    let mut rest = Vec::new();
+    let (mut rest, mut last) = (Vec::new(), begun);
     for stream in 1.. {
+        last = Instant::now();
         let request = frame(HEADERS, END | END_HEADERS, id(stream), &block(Method::Get, "/"));
         let (most, end) = request.split_at(request.len() - 5);
         socket.write_all(&[&rest, most].concat()).expect("the edge still reads");
@@ -100,15 +101,14 @@ fn each_header_block_has_a_time_of_its_own() {
         if stream > 1 {
             client.until(HEADERS);
         }
-        if begun.elapsed() > LIMIT * 3 {
+        if begun.elapsed() > LIMIT * 3 / 2 {
             break;
         }
         sleep(LIMIT / 8);
     }
-    let begun = Instant::now();
     while client.next().is_some() {}
-    let after = begun.elapsed();
-    assert!(after > LIMIT / 2, "the control: the last block has its time, too: {after:?}");
+    let after = last.elapsed();
+    assert!(after >= LIMIT, "the control: the last block has its time, too: {after:?}");
     assert!(after < LIMIT + SLACK, "the control: and no more than that: {after:?}");
 }
 
@@ -117,10 +117,10 @@ fn each_header_block_has_a_time_of_its_own() {
 fn a_response_may_take_longer_than_a_connection_may_be_idle() {
     const STREAMS: u32 = 30;
     const SIZE: usize = 380_000;
-    /// Bytes per second: 3.8 s for all.
-    const RATE: f64 = 3e6;
+    /// Bytes per second: 7.6 s for all.
+    const RATE: f64 = 1.5e6;
     let stub = sized();
-    let edge = edge(&stub, "idle_timeout: 1s", "");
+    let edge = edge(&stub, "idle_timeout: 3s", "");
     let mut client = asking(narrow(&edge), STREAMS, SIZE);
     let (begun, mut taken) = (Instant::now(), 0);
     let (mut bodies, mut ended) = (HashMap::new(), 0);
@@ -143,7 +143,7 @@ fn a_response_may_take_longer_than_a_connection_may_be_idle() {
     assert!(lines.iter().all(|line| line["edge.termination"] == "ok"), "{lines:#?}");
     let slowest = lines.iter().filter_map(|line| line["event.duration"].as_u64()).max();
     let slowest = Duration::from_nanos(slowest.expect("nanoseconds"));
-    assert!(slowest > Duration::from_secs(1), "no answer is over before it is: {slowest:?}");
+    assert!(slowest > Duration::from_secs(3), "no answer is over before it is: {slowest:?}");
 }
 
 /// All that is read ahead for a client is bounded for each of its streams, whether the worker is still needed or not.
@@ -179,7 +179,7 @@ fn responses_that_nobody_takes_cost_little_memory() {
 #[test]
 fn clients_that_do_not_answer_hold_up_no_stop() {
     let stub = Stub::ok();
-    let mut edge = edge(&stub, "", "shutdown_timeout: 8s");
+    let mut edge = edge(&stub, "", "shutdown_timeout: 30s");
     let _mute = Frames::connect(edge.address());
     let mut used = Frames::connect(edge.address());
     used.get(1, "/");
@@ -197,10 +197,9 @@ fn clients_that_do_not_answer_hold_up_no_stop() {
 
 const IDLE: Duration = Duration::from_secs(1);
 
-/// When the edge ends this connection, from now on.
-fn end_of(mut client: Frames) -> Receiver<Duration> {
+/// How long after `begun` the edge ends this connection.
+fn end_of(mut client: Frames, begun: Instant) -> Receiver<Duration> {
     let (end, ended) = channel();
-    let begun = Instant::now();
     spawn(move || {
         while client.next().is_some() {}
         // The test may be over.
@@ -213,9 +212,10 @@ fn end_of(mut client: Frames) -> Receiver<Duration> {
 fn pings_are_no_use_of_a_connection() {
     let stub = Stub::ok();
     let edge = edge(&stub, "idle_timeout: 1s", "");
+    let begun = Instant::now();
     let pinging = pinging(&edge);
-    let after = end_of(pinging).recv_timeout(IDLE + SLACK).expect("closed in time");
-    assert!(after > IDLE / 2, "only after {after:?}");
+    let after = end_of(pinging, begun).recv_timeout(IDLE + SLACK).expect("closed in time");
+    assert!(after >= IDLE, "only after {after:?}");
     let metrics = edge.metrics();
     let abuse = metrics.lines().filter(|line| line.starts_with("asgate_http2_abuse_total{"));
     let abuse: Vec<_> = abuse.filter(|line| !line.ends_with(" 0")).collect();

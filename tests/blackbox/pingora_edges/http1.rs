@@ -1,25 +1,29 @@
 //! Edges that an HTTP/1.1 client can meet.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::closed_port::ClosedPort;
 use crate::support::edge::Edge;
 use crate::support::stub::Stub;
 use crate::support::wait_for;
 
-/// Echoes the path of a request; holds back the answer to `/held` until its connection ends or 300 ms have passed.
+/// Echoes the path of a request; holds back the answer to `/held` until there was a request for `/release`, or its
+/// connection ends.
 fn worker() -> Stub {
-    Stub::start(|mut accepted| {
+    let is_released = AtomicBool::new(false);
+    Stub::start(move |mut accepted| {
         while let Some(request) = accepted.request() {
             let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+            is_released.fetch_or(path == "/release", Ordering::SeqCst);
             if path == "/held" {
-                accepted
-                    .stream
-                    .set_read_timeout(Some(Duration::from_millis(300)))
-                    .expect("a timeout");
-                let mut byte = [0];
-                if let Ok(0) = std::io::Read::read(&mut accepted.stream, &mut byte) {
-                    return;
+                let glance = Duration::from_millis(5);
+                accepted.stream.set_read_timeout(Some(glance)).expect("a timeout");
+                while !is_released.load(Ordering::SeqCst) {
+                    if let Ok(0) = accepted.stream.read(&mut [0]) {
+                        return;
+                    }
                 }
                 accepted.stream.set_read_timeout(None).expect("no timeout");
             }
@@ -33,13 +37,13 @@ fn worker() -> Stub {
 fn edge_01_idle_and_header_deadlines_hold_after_the_first_request() {
     let stub = worker();
     let edge = Edge::start(&format!(
-        "listeners: [{{ address: \"127.0.0.1:0\", idle_timeout: 300ms, header_timeout: 300ms }}]\n\
+        "listeners: [{{ address: \"127.0.0.1:0\", idle_timeout: 2s, header_timeout: 2s }}]\n\
          upstreams: {{ u: {{ servers: [{{ address: \"{}\" }}] }} }}\nroutes: [{{ upstream: u }}]\n",
         stub.address()
     ));
     let asked =
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nKeep-Alive: timeout=600\r\n\r\n";
-    let patience = Duration::from_secs(5);
+    let patience = Duration::from_secs(15);
 
     let mut idle = edge.connect();
     idle.send(asked);
@@ -99,6 +103,7 @@ fn edge_07_pipelined_requests_are_answered_in_order() {
     client.send(start);
     assert!(client.is_quiet_for(Duration::from_millis(50)), "the first is still held");
     client.send(end);
+    assert_eq!(edge.connect().get("/release").status, 200, "now it is answered");
     assert_eq!(client.response().text(), "/held", "the first is not disturbed");
     assert_eq!(client.response().text(), "/second", "and the second is whole");
 
@@ -111,7 +116,7 @@ fn edge_07_pipelined_requests_are_answered_in_order() {
     for path in ["/one", "/two", "/three", "/four"] {
         assert_eq!(client.response().text(), path, "with bodies");
     }
-    for line in edge.wait_for_log(26) {
+    for line in edge.wait_for_log(27) {
         assert_eq!(line["edge.termination"], "ok", "{line}");
     }
 }
@@ -148,13 +153,14 @@ fn edge_07_a_client_that_sends_fin_is_gone() {
 #[test]
 fn edge_10_errors_have_a_body_and_keep_the_connection_where_that_is_safe() {
     let stub = Stub::start(|mut accepted| while accepted.request().is_some() {});
-    let dead = crate::support::uvicorn::free_address();
+    let dead = ClosedPort::reserve();
     let edge = Edge::start(&format!(
         "listeners: [{{ address: \"127.0.0.1:0\" }}]\n\
-         upstreams:\n  silent: {{ servers: [{{ address: \"{}\" }}] }}\n  dead: {{ servers: [{{ address: \"{dead}\" }}] }}\n\
+         upstreams:\n  silent: {{ servers: [{{ address: \"{}\" }}] }}\n  dead: {{ servers: [{{ address: \"{}\" }}] }}\n\
          routes:\n  - {{ match: {{ path: /silent }}, upstream: silent, timeouts: {{ first_byte: 200ms }} }}\n  \
          - {{ match: {{ path: /dead }}, upstream: dead }}\n",
-        stub.address()
+        stub.address(),
+        dead.address()
     ));
     let mut client = edge.connect();
     for (path, status) in [("/silent", 504), ("/dead", 502), ("/nowhere", 404)] {

@@ -9,8 +9,8 @@ use crate::support::client::Response;
 use crate::support::edge::Edge;
 use crate::support::pool::{upstream, wait_for_queue, wait_until_idle};
 
-/// What may be missing or added on a busy machine.
-const TOLERANCE: Duration = Duration::from_millis(100);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(5);
 
 /// A 503 that says when to come again.
 fn expect_unavailable(response: &Response, what: &str) {
@@ -73,9 +73,9 @@ fn without_a_queue_nobody_waits() {
 
 #[test]
 fn who_waits_too_long_is_told_in_time_and_makes_room() {
-    const TIMEOUT: Duration = Duration::from_millis(700);
+    const TIMEOUT: Duration = Duration::from_secs(3);
     let worker = Gated::start();
-    let edge = worker.behind_an_edge("queue: { size: 1, timeout: 700ms }");
+    let edge = worker.behind_an_edge("queue: { size: 1, timeout: 3s }");
     let mut served = send(&edge, "/served");
     worker.wait_for_arrival("/served");
 
@@ -94,8 +94,8 @@ fn who_waits_too_long_is_told_in_time_and_makes_room() {
     assert_eq!(line["edge.termination"], "queue_timeout", "{line:#}");
     assert_eq!(line["edge.attempts"], 0, "{line:#}");
     let waited = Duration::from_nanos(line["edge.queue_ns"].as_u64().expect("its wait"));
-    assert!(waited.abs_diff(TIMEOUT) < TOLERANCE, "waited {waited:?}: {line:#}");
-    assert!(took >= TIMEOUT - TOLERANCE && took < TIMEOUT + 4 * TOLERANCE, "told after {took:?}");
+    assert!((TIMEOUT..TIMEOUT + SLACK).contains(&waited), "waited {waited:?}: {line:#}");
+    assert!((TIMEOUT..TIMEOUT + SLACK).contains(&took), "told after {took:?}");
     assert_eq!(worker.order(), ["/served", "/next"], "a late one reaches nobody");
     edge.wait_for_metric("asgate_terminations_total{reason=\"queue_timeout\"}", 1.0);
 }
@@ -103,9 +103,9 @@ fn who_waits_too_long_is_told_in_time_and_makes_room() {
 /// Each by its own clock, whatever those before it do.
 #[test]
 fn everybody_who_waits_has_the_same_time() {
-    const TIMEOUT: Duration = Duration::from_millis(700);
+    const TIMEOUT: Duration = Duration::from_secs(2);
     let worker = Gated::start();
-    let edge = worker.behind_an_edge("queue: { timeout: 700ms }");
+    let edge = worker.behind_an_edge("queue: { timeout: 2s }");
     let mut served = send(&edge, "/served");
     worker.wait_for_arrival("/served");
     let mut clients = Vec::new();
@@ -121,6 +121,6 @@ fn everybody_who_waits_has_the_same_time() {
     let lines = edge.wait_for_log(51);
     for line in lines.iter().filter(|line| line["url.path"] != "/served") {
         let waited = Duration::from_nanos(line["edge.queue_ns"].as_u64().expect("its wait"));
-        assert!(waited.abs_diff(TIMEOUT) < TOLERANCE, "waited {waited:?}: {line:#}");
+        assert!((TIMEOUT..TIMEOUT + SLACK).contains(&waited), "waited {waited:?}: {line:#}");
     }
 }

@@ -1,16 +1,20 @@
 //! The program under test, as a process of its own.
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::client::{Client, Response};
+use super::lines::Lines;
 use super::{PATIENCE, wait_for};
+
+/// How long the last lines of an edge that has ended are waited for: what it started may hold its stderr open longer.
+const LAST_LINES: Duration = Duration::from_secs(2);
+/// How long an edge that is dropped may take to end its workers.
+const DROPPED: Duration = Duration::from_secs(5);
 
 /// A running edge. Killed when dropped.
 pub struct Edge {
@@ -21,8 +25,6 @@ pub struct Edge {
     stderr: Lines,
     _directory: Option<tempfile::TempDir>,
 }
-
-type Lines = Arc<Mutex<Vec<String>>>;
 
 impl Edge {
     /// Starts `asgate run` with this configuration and waits until it listens. Use port 0 for listeners and admin.
@@ -69,8 +71,8 @@ impl Edge {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        let stdout = child.stdout.take().map(collect).unwrap_or_default();
-        let stderr = collect(child.stderr.take().expect("its stderr"));
+        let stdout = child.stdout.take().map(Lines::of).unwrap_or_default();
+        let stderr = Lines::of(child.stderr.take().expect("its stderr"));
         Self { child, addresses: Vec::new(), admin: None, stdout, stderr, _directory: None }
     }
 
@@ -87,7 +89,7 @@ impl Edge {
             let (_, rest) = line.split_once(label)?;
             rest.split_whitespace().next()?.parse().ok()
         };
-        let lines = self.stderr.lock().expect("stderr").clone();
+        let lines = self.stderr.all();
         self.addresses =
             lines.iter().filter_map(|line| address(line, "Listening: address=")).collect();
         self.admin = lines.iter().find_map(|line| address(line, "Admin API: address="));
@@ -109,7 +111,13 @@ impl Edge {
 
     /// The worker processes that it has started and that are still there, reaped or not.
     pub fn children(&self) -> Vec<u32> {
-        self.processes().into_iter().filter(|&pid| !is_guardian(pid)).collect()
+        // One that has not begun to run its own program yet may be the guardian, too.
+        let own = command_line(self.pid());
+        let is_worker = |&pid: &u32| {
+            let line = command_line(pid);
+            line != own && !is_guardian(&line)
+        };
+        self.processes().into_iter().filter(is_worker).collect()
     }
 
     /// All processes that it has started: workers, and the guardian that outlives it for a moment.
@@ -134,7 +142,7 @@ impl Edge {
 
     /// The lines of one `event.dataset` so far.
     pub fn lines_of(&self, dataset: &str) -> Vec<Value> {
-        let lines = self.stdout.lock().expect("stdout");
+        let lines = self.stdout.all();
         let parsed = lines.iter().map(|line| {
             serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"))
         });
@@ -203,7 +211,7 @@ impl Edge {
 
     /// All it wrote to stderr so far.
     pub fn stderr_text(&self) -> String {
-        self.stderr.lock().expect("stderr").join("\n")
+        self.stderr.text()
     }
 
     /// Sends a signal, `TERM` for instance.
@@ -211,16 +219,22 @@ impl Edge {
         signal(self.pid(), name);
     }
 
-    /// Waits until the process ends.
+    /// Waits until the process ends, and until what it wrote is here.
     pub fn wait(&mut self) -> ExitStatus {
         let begun = Instant::now();
-        loop {
+        let status = loop {
             if let Some(status) = self.child.try_wait().expect("its status") {
-                return status;
+                break status;
             }
             assert!(begun.elapsed() < PATIENCE, "the edge does not end:\n{}", self.stderr_text());
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let ended = Instant::now();
+        let complete = || self.stdout.are_complete() && self.stderr.are_complete();
+        while !complete() && ended.elapsed() < LAST_LINES {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        status
     }
 
     /// Asks it to stop and waits until it has.
@@ -234,14 +248,14 @@ impl Drop for Edge {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- stderr of the edge\n{}", self.stderr_text());
-            eprintln!("--- stdout of the edge\n{}", self.stdout.lock().expect("stdout").join("\n"));
+            eprintln!("--- stdout of the edge\n{}", self.stdout.text());
         }
         // SIGTERM first, so that supervised workers end too.
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal("TERM");
             let begun = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < PATIENCE / 4 {
-                std::thread::sleep(std::time::Duration::from_millis(5));
+            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < DROPPED {
+                std::thread::sleep(Duration::from_millis(5));
             }
         }
         let _ = self.child.kill();
@@ -263,10 +277,14 @@ pub fn config(servers: &[SocketAddr], routes: &str) -> String {
     )
 }
 
+/// The words of a process, each with a NUL behind it; none when it has ended.
+fn command_line(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
 /// Whether a process is the edge's helper that ends its workers when it is killed.
-fn is_guardian(pid: u32) -> bool {
-    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split('\0').nth(1) == Some("guardian")
+fn is_guardian(command_line: &str) -> bool {
+    command_line.split('\0').nth(1) == Some("guardian")
 }
 
 /// Whether a process has ended with all of its threads, reaped or not: nothing of it is open any more.
@@ -282,16 +300,4 @@ pub fn is_gone(pid: u32) -> bool {
 pub fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {pid}");
-}
-
-/// Collects lines as they come.
-fn collect(source: impl Read + Send + 'static) -> Lines {
-    let lines = Lines::default();
-    let kept = Arc::clone(&lines);
-    std::thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
-            kept.lock().expect("lines").push(line);
-        }
-    });
-    lines
 }

@@ -15,7 +15,7 @@ class Http2:
     """One connection. `streams[id]` is what came for a stream."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         config = h2.config.H2Configuration(
             header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False)
         self.engine = h2.connection.H2Connection(config)

@@ -21,6 +21,8 @@ struct Conduct {
     delay_ms: AtomicU64,
     status: AtomicU16,
     health: AtomicU16,
+    /// How many health checks are still to be answered with a 500.
+    failing_checks: AtomicUsize,
     is_silent: AtomicBool,
     requests: AtomicUsize,
     checks: AtomicUsize,
@@ -86,6 +88,11 @@ impl PlainWorker {
         self.conduct.health.store(status, Ordering::SeqCst);
     }
 
+    /// The next `count` health checks are answered with a 500.
+    pub fn fail_checks(&self, count: usize) {
+        self.conduct.failing_checks.store(count, Ordering::SeqCst);
+    }
+
     /// From now on nothing is answered, or everything again.
     pub fn be_silent(&self, silent: bool) {
         self.conduct.is_silent.store(silent, Ordering::SeqCst);
@@ -110,6 +117,7 @@ impl Default for Conduct {
             delay_ms: AtomicU64::new(0),
             status: AtomicU16::new(200),
             health: AtomicU16::new(200),
+            failing_checks: AtomicUsize::new(0),
             is_silent: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
             checks: AtomicUsize::new(0),
@@ -118,6 +126,11 @@ impl Default for Conduct {
 }
 
 impl Conduct {
+    fn fails_this_check(&self) -> bool {
+        let one_less = |count: usize| count.checked_sub(1);
+        self.failing_checks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+    }
+
     fn serve(&self, mut accepted: Accepted) {
         let name = accepted.stream.local_addr().expect("its address").to_string();
         while let Some(request) = accepted.request() {
@@ -136,7 +149,9 @@ impl Conduct {
             if !is_check {
                 std::thread::sleep(Duration::from_millis(self.delay_ms.load(Ordering::SeqCst)));
             }
-            let (status, length) = (status.load(Ordering::SeqCst), name.len());
+            let fails = is_check && self.fails_this_check();
+            let (status, length) =
+                (if fails { 500 } else { status.load(Ordering::SeqCst) }, name.len());
             accepted.send(format!(
                 "HTTP/1.1 {status} As Told\r\ncontent-length: {length}\r\n\r\n{name}"
             ));

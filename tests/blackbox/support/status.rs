@@ -22,6 +22,8 @@ pub struct Upstream {
 pub struct Worker {
     pub name: String,
     pub state: String,
+    /// Of its state, where that needs one.
+    pub reason: Option<String>,
     pub in_rotation: bool,
     pub generation: u64,
     pub pid: Option<u32>,
@@ -112,6 +114,7 @@ impl Worker {
         Self {
             name: text(worker, "name"),
             state: text(worker, "state"),
+            reason: worker["reason"].as_str().map(str::to_owned),
             in_rotation: worker["in_rotation"].as_bool().expect("in_rotation"),
             generation: worker["generation"].as_u64().expect("generation"),
             pid: number(&worker["pid"]),

@@ -80,7 +80,7 @@ fn a_worker_whose_answers_are_turned_down_is_ejected_for_them() {
 fn a_slow_client_does_not_make_its_worker_slow() {
     const CLIENTS: usize = 16;
     const REQUESTS: usize = 20;
-    const UPLOAD: Duration = Duration::from_millis(1500);
+    const UPLOAD: Duration = Duration::from_secs(6);
     let team: [_; 2] = PlainWorker::team();
     for worker in &team {
         // Long enough that a busy machine does not make it many times longer.
@@ -114,5 +114,5 @@ fn a_slow_client_does_not_make_its_worker_slow() {
     let after = shares(&team);
     let index = team.iter().position(|worker| worker.name() == its_worker).expect("its worker");
     let share = after[index] - before[index];
-    assert!(share * 20 > CLIENTS * REQUESTS, "{share} of {}", CLIENTS * REQUESTS);
+    assert!(share * 40 > CLIENTS * REQUESTS, "{share} of {}", CLIENTS * REQUESTS);
 }

@@ -116,7 +116,7 @@ fn a_client_is_not_bound_by_connections_that_are_gone() {
 fn idle_clients_do_not_keep_others_from_a_limited_worker() {
     let app = uvicorn_app(r#"workers: 1, args: ["--limit-concurrency", "5"]"#);
     let keys = "connections: { reuse: per_client }, \
-                health: { path: /health, interval: 100ms, timeout: 2s }";
+                health: { path: /health, interval: 100ms, timeout: 10s }";
     let edge = workers::edge(&app, keys);
     let pids = wait_until_settled(&edge).pids();
     let mut clients: Vec<_> = (0..8).map(|_| edge.connect()).collect();

@@ -17,7 +17,7 @@ const WAITING: usize = 20;
 /// What an answer takes of the worker that is left.
 const SERVICE: Duration = Duration::from_millis(5);
 /// Much more than all of them take together, and much less than when one is looked at each second.
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(15);
 
 /// Clients without a home that ask all the time.
 struct Newcomers {

@@ -23,9 +23,10 @@ fn events(
 
 #[test]
 fn a_stream_runs_to_its_end() {
-    let edge = edge(&uvicorn_app("workers: 1, stop_timeout: 15s"), "slow_start: off");
+    let edge = edge(&uvicorn_app("workers: 1, stop_timeout: 60s"), "slow_start: off");
     let old = wait_until_settled(&edge).pids()[0];
-    let mut client = events(&edge, 16, 0.2);
+    // Longer than the start of a worker takes on a busy machine.
+    let mut client = events(&edge, 50, 0.2);
     std::thread::scope(|scope| {
         let roll = scope.spawn(|| operate(&edge, &["restart", "u"]));
         let moved = wait_for_upstream(&edge, "the new generation beside the old one", |upstream| {
@@ -37,10 +38,10 @@ fn a_stream_runs_to_its_end() {
             rest.extend(data);
         }
         let rest = String::from_utf8_lossy(&rest).into_owned();
-        assert!(rest.contains("id: 15\n"), "the last event: {rest}");
+        assert!(rest.contains("id: 49\n"), "the last event: {rest}");
         assert_eq!(
             rest.matches(&format!("data: {old}\n")).count(),
-            15,
+            49,
             "all from the old one: {rest}"
         );
         let output = roll.join().expect("a status");
@@ -72,7 +73,7 @@ fn a_stream_longer_than_stop_timeout_is_cut_and_not_ended() {
         "not before its time: {:?}",
         begun.elapsed()
     );
-    assert!(begun.elapsed() < Duration::from_secs(8), "and not long after: {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "and not long after: {:?}", begun.elapsed());
     wait_until_gone("the old worker", &[old]);
     let line = edge.only_log_line();
     assert_eq!(line["edge.response_aborted"], true, "{line:#}");
@@ -81,7 +82,7 @@ fn a_stream_longer_than_stop_timeout_is_cut_and_not_ended() {
 /// A WebSocket tells its client to come again: 1012, "service restart" (RFC 6455 section 7.4, IANA registry).
 #[test]
 fn a_websocket_is_closed_with_1012() {
-    let edge = edge(&uvicorn_app("workers: 1, stop_timeout: 2s"), "slow_start: off");
+    let edge = edge(&uvicorn_app("workers: 1, stop_timeout: 15s"), "slow_start: off");
     let old = wait_until_settled(&edge).pids()[0];
     let script = r#"
 import subprocess, sys
@@ -93,7 +94,7 @@ with connect(f"ws://{address}/ws", compression=None) as ws:
     assert ws.recv() == "before"
     subprocess.run(restart, check=True, stdout=sys.stderr)
     try:
-        ws.recv(timeout=15)
+        ws.recv(timeout=60)
     except ConnectionClosed as closed:
         print(closed.rcvd.code if closed.rcvd else "abnormal")
 with connect(f"ws://{address}/ws", compression=None) as ws:
