@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf, copy, sink};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::config::Address;
@@ -176,6 +176,15 @@ impl Stream {
         };
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
+}
+
+/// Reads and drops what still comes, so many bytes at most. After FIN was sent: a close with unread bytes would be a reset,
+/// which throws away what the other side has not read yet.
+///
+/// # Errors
+/// As the system says.
+pub async fn drain(stream: &mut (impl AsyncRead + Unpin), at_most: u64) -> io::Result<()> {
+    copy(&mut stream.take(at_most), &mut sink()).await.map(drop)
 }
 
 /// Whether a read that does not wait found nothing, not even an end.

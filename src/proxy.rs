@@ -12,6 +12,7 @@
 mod admission;
 mod answer;
 mod attempt;
+mod configured;
 mod connection;
 mod cookies;
 mod downstream;
@@ -24,6 +25,7 @@ mod local;
 mod pace;
 mod place;
 mod private;
+mod refusal;
 mod relay;
 mod request;
 mod response_head;
@@ -38,19 +40,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::StatusCode;
 use pingora::server::ShutdownWatch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::client::{self, Identity};
-use crate::config::{self, Action, Redirect};
-use crate::http1::Fault;
-use crate::listener::{ClientStream, Connection, Refusal};
-use crate::outcome::{BadRequest, Cause};
-use crate::routing::redirect::{self, Parts};
+use crate::config::Action;
+use crate::listener::{ClientStream, Connection};
+use crate::outcome::Cause;
 use crate::telemetry::Telemetry;
 
 use admission::Admission;
@@ -114,7 +112,7 @@ impl Serve for App {
         let mut exchange =
             Exchange::begin(Arc::clone(&self.shared), &self.connection, stream.began());
         exchange.note_unread(&input);
-        let cause = refusal_cause(refusal);
+        let cause = refusal::cause_of(refusal);
         exchange.answered(cause);
         if cause == Cause::ClientClosed {
             return;
@@ -155,10 +153,12 @@ impl App {
             (Ok(request), Ok(Admission::Route(route))) => {
                 self.act(&request, &identity, route, client, exchange).await
             }
-            (Ok(request), Ok(Admission::Https(port))) => match secured(&request, port) {
-                Ok(answer) => reply(answer, client, exchange).await,
-                Err(cause) => fail(client, cause, exchange).await,
-            },
+            (Ok(request), Ok(Admission::Https(port))) => {
+                match configured::secured(&request, port) {
+                    Ok(answer) => reply(answer, client, exchange).await,
+                    Err(cause) => fail(client, cause, exchange).await,
+                }
+            }
             (_, Err(cause)) | (Err(cause), _) => fail(client, cause, exchange).await,
         }
     }
@@ -187,9 +187,9 @@ impl App {
         let snapshot = Arc::clone(&exchange.snapshot);
         let route = &snapshot.routes.get(route)?.config;
         match &route.action {
-            Action::Respond(respond) => reply(fixed(respond), client, exchange).await,
+            Action::Respond(respond) => reply(configured::fixed(respond), client, exchange).await,
             Action::Redirect(to) => {
-                reply(redirected(to, request, identity), client, exchange).await
+                reply(configured::redirected(to, request, identity), client, exchange).await
             }
             Action::Proxy(action) => {
                 let forward = Forward {
@@ -208,50 +208,6 @@ impl App {
                 }
             }
         }
-    }
-}
-
-fn fixed(respond: &config::Respond) -> Answer {
-    let body = respond.body.clone();
-    let kind = (!body.is_empty()).then_some("text/plain; charset=utf-8");
-    Answer { content_type: kind, cacheable: true, ..Answer::new(respond.status, "", body) }
-}
-
-/// Sends the client to the same place over TLS.
-fn secured(request: &Request, port: u16) -> Result<Answer, Cause> {
-    if request.host.is_empty() {
-        // An HTTP/1.0 client that did not say where it wanted to go.
-        return Err(Cause::BadRequest(BadRequest::Host));
-    }
-    let parts = Parts {
-        scheme: "https",
-        host: &request.host,
-        path: &request.path,
-        query: request.query.as_deref(),
-    };
-    let to = match port {
-        443 => "{scheme}://{host}{path}".to_owned(),
-        port => format!("{{scheme}}://{{host}}:{port}{{path}}"),
-    };
-    Ok(moved(StatusCode::PERMANENT_REDIRECT, redirect::location(&to, &parts)))
-}
-
-fn redirected(to: &Redirect, request: &Request, identity: &Identity) -> Answer {
-    let parts = Parts {
-        scheme: identity.scheme.as_str(),
-        host: &request.host,
-        path: &request.path,
-        query: request.query.as_deref(),
-    };
-    moved(to.status, redirect::location(&to.to, &parts))
-}
-
-fn moved(status: StatusCode, location: String) -> Answer {
-    Answer {
-        content_type: None,
-        location: Some(location),
-        cacheable: true,
-        ..Answer::new(status, "", Bytes::new())
     }
 }
 
@@ -295,24 +251,4 @@ async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> 
     let sent = answer.send_dressed(&mut client, &id, |head| exchange.dress(head)).await;
     exchange.response_body = client.sent();
     sent.ok().map(|()| client)
-}
-
-fn refusal_cause(refusal: Refusal) -> Cause {
-    let fault = match refusal {
-        Refusal::HeadTooLarge => return Cause::HeaderTooLarge,
-        Refusal::TargetTooLong => return Cause::UriTooLong,
-        Refusal::TooSlow => return Cause::HeaderTimeout,
-        Refusal::Left => return Cause::ClientClosed,
-        Refusal::Engine => return Cause::BadRequest(BadRequest::Header),
-        Refusal::Fault(fault) => fault,
-    };
-    Cause::BadRequest(match fault {
-        Fault::TooManyHeaders => return Cause::TooManyHeaders,
-        Fault::Connect => return Cause::MethodRefused,
-        Fault::Version => BadRequest::Version,
-        Fault::Host => BadRequest::Host,
-        Fault::ContentLength | Fault::TransferEncoding | Fault::Chunk => BadRequest::Framing,
-        Fault::Header => BadRequest::Header,
-        Fault::RequestLine | Fault::LineEnd | Fault::StatusLine => BadRequest::RequestLine,
-    })
 }

@@ -2,6 +2,7 @@
 
 mod frames;
 mod head;
+mod inner;
 mod output;
 mod pingora_io;
 
@@ -9,21 +10,19 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, interval};
 
 use tokio_util::io::poll_read_buf;
 
 use crate::client::{self, Peer};
 use crate::http1::request::RequestHead;
-use crate::http2::Abuse;
-use crate::net::Stream;
 use crate::net::deadline::Deadline;
+use crate::net::{self, Stream};
 use crate::proxy_protocol::ProxiedTls;
 
 use super::Facts;
@@ -31,6 +30,7 @@ use super::tls::Secured;
 use frames::FrameReader;
 pub use head::Refusal;
 use head::{HeadReader, Source};
+use inner::{Inner, Phase};
 use output::Output;
 
 /// Room made for each read of a body.
@@ -40,7 +40,7 @@ const CLOSED_LOOKS: Duration = Duration::from_secs(1);
 /// How long a connection that asgate closes is read from, so that the client gets the answer and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes read from such a connection at most.
-const LINGER_BYTES: usize = 256 * 1024 * 1024;
+const LINGER_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What is known of a connection before its first request.
 #[derive(Debug)]
@@ -65,16 +65,6 @@ pub struct ClientStream {
     connection: Arc<Connection>,
 }
 
-#[derive(Debug)]
-struct Inner {
-    io: Stream,
-    /// Read from the socket, not yet given to the engine.
-    input: BytesMut,
-    phase: Phase,
-    output: Output,
-    deadline: Deadline,
-}
-
 /// A request head: its bytes as they came, and where in them is what.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -91,19 +81,6 @@ pub enum Arrival {
     Refused,
     /// The client closed the connection or was idle for too long, and no request had begun.
     Nothing,
-}
-
-/// What the bytes that come next are.
-#[derive(Debug)]
-enum Phase {
-    /// A request head; none of it is given away before all of it is there and found good.
-    Head(HeadReader),
-    /// What the engine is given of a good head, then its body.
-    Request { head: Head, given: BytesMut, began: Option<Instant> },
-    /// Not a request that may be served; nothing more is given away.
-    Refused { refusal: Refusal, began: Option<Instant> },
-    /// HTTP/2 frames: passed on as they come, unless there are too many that do nothing.
-    Frames(Box<FrameReader>),
 }
 
 impl ClientStream {
@@ -264,25 +241,17 @@ impl ClientStream {
         AsyncWriteExt::flush(self).await
     }
 
-    /// Ends the connection so that the client gets all that was sent: FIN, then what it still sends is dropped for
-    /// a while. A close with unread bytes would be a reset, which throws away what the client has not read yet.
+    /// Ends the connection so that the client gets all that was sent.
     pub async fn close(mut self) {
         let _ = tokio::time::timeout(LINGER, async {
             AsyncWriteExt::shutdown(&mut self).await?;
             let inner = self.inner.get_mut();
-            if !inner.output.was_used() {
-                // Nothing was sent, so nothing can be lost.
-                return Ok(());
+            // Where nothing was sent, nothing can be lost.
+            if inner.output.was_used() {
+                net::drain(&mut inner.io, LINGER_BYTES).await
+            } else {
+                Ok(())
             }
-            let mut buffer = vec![0; 64 * 1024];
-            let mut dropped = 0;
-            while dropped < LINGER_BYTES {
-                match inner.io.read(&mut buffer).await? {
-                    0 => break,
-                    read => dropped += read,
-                }
-            }
-            io::Result::Ok(())
         })
         .await;
     }
@@ -301,92 +270,6 @@ impl ClientStream {
     pub fn into_parts(self) -> (Stream, BytesMut) {
         let inner = self.inner.into_inner();
         (inner.io, inner.input)
-    }
-}
-
-impl Inner {
-    /// Reads until the head that is waited for is there, if one is.
-    fn poll_head(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<Arrival> {
-        let reader = match &mut self.phase {
-            Phase::Head(reader) => reader,
-            Phase::Request { .. } | Phase::Frames(_) => return Poll::Ready(Arrival::Request),
-            Phase::Refused { .. } => return Poll::Ready(Arrival::Refused),
-        };
-        let mut from = Source {
-            io: &mut self.io,
-            input: &mut self.input,
-            deadline: &mut self.deadline,
-            facts: &connection.listener,
-        };
-        let read = ready!(reader.poll(&mut from, cx));
-        let began = reader.began();
-        let (phase, arrival) = match read {
-            Ok(Some((parts, length))) => {
-                let head = Head { raw: self.input.split_to(length).freeze(), parts };
-                (Phase::Request { given: head.for_engine(), head, began }, Arrival::Request)
-            }
-            Ok(None) => return Poll::Ready(Arrival::Nothing),
-            Err(refusal) => (Phase::Refused { refusal, began }, Arrival::Refused),
-        };
-        self.phase = phase;
-        Poll::Ready(arrival)
-    }
-
-    fn poll_read(
-        &mut self,
-        connection: &Connection,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let _ = ready!(self.poll_head(connection, cx));
-        let given = buffer.filled().len();
-        let source = match &mut self.phase {
-            Phase::Head(_) | Phase::Refused { .. } => return Poll::Ready(Ok(())),
-            // The head is given away by itself, so that the engine holds no byte of what follows it.
-            Phase::Request { given, .. } if !given.is_empty() => given,
-            Phase::Request { .. } | Phase::Frames(_) => &mut self.input,
-        };
-        if source.is_empty() {
-            let read = Pin::new(&mut self.io).poll_read(cx, buffer);
-            if let (Phase::Frames(reader), Poll::Pending) = (&mut self.phase, &read) {
-                ready!(reader.poll_late(cx));
-                return Poll::Ready(Err(frames::closed_for(Abuse::SlowHeaders, connection)));
-            }
-            ready!(read)?;
-        } else {
-            let available = source.len().min(buffer.remaining());
-            buffer.put_slice(&source.split_to(available));
-        }
-        if let Phase::Frames(reader) = &mut self.phase {
-            let new = buffer.filled().get(given..).unwrap_or_default();
-            if let Err(abuse) = reader.take(new) {
-                // The engine must not get what it came with.
-                buffer.set_filled(given);
-                return Poll::Ready(Err(frames::closed_for(abuse, connection)));
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(self.output.poll_write(&mut self.io, cx, bytes))?;
-        if let Phase::Frames(reader) = &mut self.phase {
-            reader.sent(bytes.get(..written).unwrap_or_default());
-        }
-        Poll::Ready(Ok(written))
-    }
-}
-
-impl Head {
-    /// The head with `/` for its target. What a target means is decided here and in `proxy`; the engine would refuse
-    /// some of them without a word and respell others.
-    fn for_engine(&self) -> BytesMut {
-        let part = |range| self.raw.get(range).unwrap_or_default();
-        let mut given = BytesMut::with_capacity(self.raw.len());
-        given.extend_from_slice(part(self.parts.method.clone()));
-        given.extend_from_slice(b" / ");
-        given.extend_from_slice(part(self.parts.target.end + 1..self.raw.len()));
-        given
     }
 }
 

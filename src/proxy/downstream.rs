@@ -1,5 +1,6 @@
 //! The client's side of one request: Pingora's HTTP/1.1 and HTTP/2 sessions behind what the proxy needs of them.
 
+mod incoming;
 mod writing;
 
 use std::future::poll_fn;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::{Method, Version};
 use pingora::http::ResponseHeader;
@@ -17,10 +18,10 @@ use pingora::protocols::http::v1::server::HttpSession;
 use pingora::server::ShutdownWatch;
 use tokio::time::Instant;
 
-use crate::http1::chunked::{Decoded, Decoder};
-use crate::http1::request::Framing;
+use crate::http1::chunked::Decoded;
 use crate::listener::{ClientStream, Head};
 use crate::outcome::{BadRequest, Cause};
+use incoming::Incoming;
 pub use writing::Patience;
 use writing::{Taken, Writing};
 
@@ -45,8 +46,7 @@ const DEFAULT_PATIENCE: Patience =
 pub struct Downstream {
     /// On the heap: it is large, and a client is handed from phase to phase.
     session: Box<ServerSession>,
-    /// What is left of an HTTP/1.1 request body. Read here and not by the engine, whose reader takes an empty chunk size
-    /// for zero and keeps the first byte of a request that follows.
+    /// Of HTTP/1.1; the engine knows of an HTTP/2 body.
     incoming: Incoming,
     /// Body bytes of the response written so far.
     sent: u64,
@@ -54,24 +54,13 @@ pub struct Downstream {
     shutdown: ShutdownWatch,
 }
 
-/// An HTTP/1.1 request body.
-enum Incoming {
-    /// Bytes left.
-    Length(u64),
-    Chunked(Decoder),
-    Over,
-}
-
 impl Downstream {
     /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
     pub fn http1(session: Box<ServerSession>, shutdown: ShutdownWatch) -> Self {
         let stream = session.as_http1().and_then(client_stream_of);
         let taken = Taken::ByClient(stream.map(ClientStream::taken).unwrap_or_default());
-        let incoming = match stream.and_then(ClientStream::head).map(|head| head.parts.framing) {
-            None | Some(Framing::Length(0)) => Incoming::Over,
-            Some(Framing::Length(length)) => Incoming::Length(length),
-            Some(Framing::Chunked) => Incoming::Chunked(Decoder::default()),
-        };
+        let framing = stream.and_then(ClientStream::head).map(|head| head.parts.framing);
+        let incoming = framing.map_or(Incoming::Over, Incoming::of);
         let writing = Writing::new(DEFAULT_PATIENCE, taken);
         Self { session, incoming, sent: 0, writing, shutdown }
     }
@@ -155,20 +144,10 @@ impl Downstream {
 
     /// What of the body was read already.
     fn take_body(&mut self) -> Result<Decoded, Cause> {
-        let Some(stream) = self.session.as_http1().and_then(client_stream_of) else {
-            return Ok(Decoded::End);
-        };
-        let taken = match &mut self.incoming {
-            Incoming::Over => Decoded::End,
-            Incoming::Length(left) => stream.with_input(|input| take_length(left, input)),
-            Incoming::Chunked(decoder) => stream
-                .with_input(|input| decoder.decode(input))
-                .map_err(|_| Cause::BadRequest(BadRequest::Framing))?,
-        };
-        if taken == Decoded::End || matches!(self.incoming, Incoming::Length(0)) {
-            self.incoming = Incoming::Over;
+        match self.session.as_http1().and_then(client_stream_of) {
+            Some(stream) => stream.with_input(|input| self.incoming.take(input)),
+            None => Ok(Decoded::End),
         }
-        Ok(taken)
     }
 
     async fn fill(&self) -> Result<(), Cause> {
@@ -314,16 +293,6 @@ impl Downstream {
 
 fn client_stream_of(session: &HttpSession) -> Option<&ClientStream> {
     session.stream().as_any().downcast_ref()
-}
-
-/// Takes what there is of a body with `left` bytes to come.
-fn take_length(left: &mut u64, input: &mut BytesMut) -> Decoded {
-    if input.is_empty() {
-        return Decoded::More;
-    }
-    let take = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-    *left -= take as u64;
-    Decoded::Data(input.split_to(take).freeze())
 }
 
 /// The stream of an HTTP/1.1 session as ours, which it is: the listener made it.

@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::connection::{self, Serve};
 use super::downstream::Downstream;
 use super::exchange::new_id;
-use super::refusal_cause;
+use super::refusal;
 use super::request::Request;
 
 /// One request without its body.
@@ -76,7 +76,7 @@ impl<R: Respond> Serve for Local<R> {
     async fn refuse(&self, mut stream: Box<ClientStream>) {
         let id = new_id();
         let (refusal, _) = stream.refusal();
-        let answer = Answer::error(refusal_cause(refusal), &id, None);
+        let answer = Answer::error(refusal::cause_of(refusal), &id, None);
         if let Ok(answer) = answer.into_bytes(&id, |_| ()) {
             // The client may be gone already.
             let _ = stream.answer(&answer).await;

@@ -8,14 +8,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use crate::config::Connections;
-use crate::net::Stream;
+use crate::net::{self, Stream};
 use crate::telemetry::ConnectionGuard;
 
 /// Room made for each read from a worker.
@@ -23,7 +23,7 @@ const READ_SIZE: usize = 16 * 1024;
 /// How long a closed connection is read from, so that what the worker still sends is not answered with a reset.
 const LINGER: Duration = Duration::from_secs(5);
 /// Bytes read from a closed connection at most.
-const LINGER_BYTES: usize = 4 * 1024 * 1024;
+const LINGER_BYTES: u64 = 4 * 1024 * 1024;
 /// A limit on age is met up to this much earlier, so that connections that were opened together do not end together.
 const AGE_JITTER: f64 = 0.1;
 
@@ -169,15 +169,7 @@ impl Connection {
 async fn linger(mut stream: Stream, _held: Held) {
     let _ = tokio::time::timeout(LINGER, async {
         stream.shutdown().await?;
-        let mut dropped = 0;
-        let mut buffer = vec![0; READ_SIZE];
-        while dropped < LINGER_BYTES {
-            match stream.read(&mut buffer).await? {
-                0 => break,
-                read => dropped += read,
-            }
-        }
-        io::Result::Ok(())
+        net::drain(&mut stream, LINGER_BYTES).await
     })
     .await;
 }

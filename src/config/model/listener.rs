@@ -48,7 +48,8 @@ pub struct Listener {
 
     /// Open client connections. One more is closed at once, so that a flood cannot take all file
     /// descriptors. Each takes one, and a request to a worker one more: asgate raises its soft limit of
-    /// them to the hard one when it starts, and warns when that is too low for this number.
+    /// them to the hard one when it starts. When all listeners together want more than three quarters
+    /// of that, each gets its part of these, and a warning says so.
     #[schemars(range(min = 1))]
     pub max_connections: u32,
 

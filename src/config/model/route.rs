@@ -237,7 +237,9 @@ pub struct Limits {
     pub min_request_rate: OrOff<Size>,
 
     /// Bytes in each second that a client has to take of a response, counted likewise. The connection
-    /// of a slower one is closed.
+    /// of one that is `client_write` behind is closed, but at 10 s at the earliest and at 60 s at the
+    /// latest. Systems with large buffers tell in steps of what a slow client takes: what comes to
+    /// less than a step in that time looks like nothing.
     pub min_response_rate: OrOff<Size>,
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use rustls::pki_types::UnixTime;
 use rustls::server::Acceptor;
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConnection};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 use super::terms::{HTTP2, Rules};
+use crate::net;
 use crate::net::tls::Session;
 use crate::pki;
 use crate::telemetry::HandshakeResult;
@@ -218,15 +219,13 @@ impl Refused {
         self.for_its_session
     }
 
-    /// Ends the connection so that the client gets all that was sent: FIN, then what it still sends is dropped for
-    /// a while. A close with unread bytes would be a reset, which throws away what the client has not read yet.
+    /// Ends the connection so that the client gets all that was sent.
     pub async fn part(self) -> Failure {
         if let Some(mut socket) = self.socket.filter(|_| self.failure != Failure::Left) {
             let _ = timeout(LINGER, async {
                 socket.write_all(&self.answer).await?;
                 socket.shutdown().await?;
-                let mut rest = socket.take(LINGER_BYTES);
-                tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+                net::drain(&mut socket, LINGER_BYTES).await
             })
             .await;
         }
