@@ -22,6 +22,7 @@ mod browsers_and_scanners_agree;
 mod certificates_reload_under_load;
 mod client_certificates_identify;
 mod clients_agree;
+mod clients_get_their_due;
 mod command_line;
 mod connections_are_reused_by_policy;
 mod connections_keep_their_user;

@@ -16,6 +16,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// How long an edge that is dropped may take to end its workers.
 const DROPPED: Duration = Duration::from_secs(5);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_asgate");
+
 /// A running edge. Killed when dropped.
 pub struct Edge {
     child: Child,
@@ -29,10 +31,21 @@ pub struct Edge {
 impl Edge {
     /// Starts `asgate run` with this configuration and waits until it listens. Use port 0 for listeners and admin.
     pub fn start(config: &str) -> Self {
+        Self::start_by(&mut Command::new(PROGRAM), config)
+    }
+
+    /// As [`Self::start`], by a program that becomes the one after its own arguments, `prlimit --nofile=256:256`.
+    pub fn start_through(program: &[&str], config: &str) -> Self {
+        let (name, arguments) = program.split_first().expect("a program");
+        Self::start_by(Command::new(name).args(arguments).arg(PROGRAM), config)
+    }
+
+    fn start_by(command: &mut Command, config: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("asgate.yaml");
         std::fs::write(&file, config).expect("a configuration file");
-        let mut edge = Self::spawn(&["run", "-c", &file.to_string_lossy()], directory.path());
+        command.args(["run", "-c", &file.to_string_lossy()]).env_remove("RUST_LOG");
+        let mut edge = Self::run(command, Stdio::piped(), directory.path());
         edge._directory = Some(directory);
         edge.wait_until_it_listens();
         edge
@@ -61,11 +74,14 @@ impl Edge {
         arguments: &[&str],
         directory: &Path,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_asgate"))
-            .args(arguments)
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).env_remove("RUST_LOG").envs(variables.iter().copied());
+        Self::run(&mut command, stdout, directory)
+    }
+
+    fn run(command: &mut Command, stdout: Stdio, directory: &Path) -> Self {
+        let mut child = command
             .current_dir(directory)
-            .env_remove("RUST_LOG")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped())
