@@ -58,7 +58,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {source}")]
     Bind { address: Address, source: Box<listener::BindError> },
     #[error("upstream {upstream}: {source}")]
-    Upstream { upstream: String, source: upstream::SetupError },
+    Upstream { upstream: String, source: Box<upstream::SetupError> },
     #[error("{0}")]
     Worker(#[from] supervisor::StartError),
     #[error("cannot set up telemetry: {0}")]
@@ -226,8 +226,10 @@ pub fn close_log(telemetry: &Telemetry) {
 
 fn set_up(config: &Config) -> Result<Vec<Arc<Upstream>>, StartError> {
     let upstreams = config.upstreams.iter().map(|settings| {
-        Upstream::new(settings)
-            .map_err(|source| StartError::Upstream { upstream: settings.name.clone(), source })
+        Upstream::new(settings).map_err(|source| StartError::Upstream {
+            upstream: settings.name.clone(),
+            source: source.into(),
+        })
     });
     upstreams.collect()
 }
