@@ -45,7 +45,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::{self, Identity};
+use crate::client::{self, Identity, strip};
 use crate::config::Action;
 use crate::listener::{ClientStream, Connection};
 use crate::outcome::Cause;
@@ -135,7 +135,7 @@ impl App {
     /// Serves one request. The client comes back when its connection may be used or closed in order.
     async fn handle(&self, mut client: Downstream, exchange: &mut Exchange) -> Option<Downstream> {
         let request = Request::read(&mut client);
-        let identity = self.identify(&client, exchange);
+        let identity = self.identify(&mut client, exchange);
         let admitted = match &request {
             Ok(request) => {
                 exchange.note_request(request);
@@ -163,7 +163,8 @@ impl App {
         }
     }
 
-    fn identify(&self, client: &Downstream, exchange: &mut Exchange) -> Identity {
+    /// Finds out who the client is; what it said of that and may not is gone then.
+    fn identify(&self, client: &mut Downstream, exchange: &mut Exchange) -> Identity {
         let identity = client::identify(
             &self.connection.peer,
             client.headers(),
@@ -172,6 +173,7 @@ impl App {
             Uuid::now_v7,
         );
         exchange.note_client(&identity, client.headers());
+        client.remove_headers(|name| strip::is_presumed(name, identity.sender()));
         identity
     }
 

@@ -51,6 +51,11 @@ pub fn keep(name: &HeaderName, from: Sender<'_>) -> bool {
     }
 }
 
+/// Whether a header says of its sender what that may not say: nobody must look at it, and choose a route by it, say.
+pub fn is_presumed(name: &HeaderName, from: Sender<'_>) -> bool {
+    !from.is_trusted && !keep(name, from) && !is_hop_by_hop(name.as_str().as_bytes())
+}
+
 /// Who sent a request's headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sender<'a> {

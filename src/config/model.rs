@@ -51,13 +51,13 @@ pub struct File {
     /// Anyone in such a network can claim to be any client. List the proxies in front of asgate and
     /// nothing else; with `0.0.0.0/0` every client chooses its own address. Peers on a Unix socket
     /// are never trusted.
-    ///
     pub trusted_proxies: Vec<String>,
 
     /// Further headers that come from `trusted_proxies` and are taken away from everybody else's requests: those by which
     /// they tell of the certificate or the user of their client, such as `X-SSL-Client-S-DN` or `X-Auth-Request-User`.
     /// Without this key, headers about certificates are taken away from all requests. Each such proxy must take them
-    /// away from what its own clients send: the app believes them.
+    /// away from what its own clients send: the app believes them. (`X-Real-IP` needs no mention: it comes from such
+    /// proxies where it says the same as `X-Forwarded-For`.)
     pub trusted_headers: Vec<String>,
 
     /// Pools of workers, by name. A name is made of letters, digits, `-` and `_`, 64 at most; it

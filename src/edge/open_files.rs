@@ -13,11 +13,7 @@ const OF_CLIENTS: u64 = 3;
 /// than are to be had.
 pub fn affordable(listeners: &[Listener]) -> Vec<Listener> {
     let mut listeners = listeners.to_vec();
-    let limit = net::raise_open_files().unwrap_or_else(|error| {
-        log::warn!("Cannot raise the limit of open files: {error}");
-        None
-    });
-    let Some(limit) = limit else { return listeners };
+    let Some(limit) = net::raise_open_files() else { return listeners };
     let wanted: Vec<_> = listeners.iter().map(|listener| listener.max_connections).collect();
     let shares = shares(limit, &wanted);
     if shares != wanted {

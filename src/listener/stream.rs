@@ -7,15 +7,17 @@ mod output;
 mod pingora_io;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, interval};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, sleep};
 
 use tokio_util::io::poll_read_buf;
 
@@ -199,14 +201,27 @@ impl ClientStream {
         .await
     }
 
+    /// The same where nothing is expected. Room is made for what comes and not before: a client that waits for its answer
+    /// mostly sends nothing, perhaps for hours.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub async fn overhear(&self) -> io::Result<usize> {
+        std::future::poll_fn(|cx| {
+            let inner = &mut *self.inner.lock();
+            let mut room = [MaybeUninit::uninit(); BODY_READ_SIZE];
+            let mut heard = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut inner.io).poll_read(cx, &mut heard))?;
+            inner.input.extend_from_slice(heard.filled());
+            Poll::Ready(Ok(heard.filled().len()))
+        })
+        .await
+    }
+
     /// Waits until the client has closed its side, although what it sent is not read. It is looked now and then.
     pub async fn closed(&self) {
-        let mut looks = interval(CLOSED_LOOKS);
-        loop {
-            looks.tick().await;
-            if self.inner.lock().io.is_closed_by_peer() {
-                return;
-            }
+        while !self.inner.lock().io.is_closed_by_peer() {
+            sleep(CLOSED_LOOKS).await;
         }
     }
 

@@ -17,14 +17,17 @@ use tokio::net::{TcpSocket, TcpStream, UnixListener};
 static INHERITED: OnceLock<Rlimit> = OnceLock::new();
 
 /// Raises the soft limit of open files to the hard one (getrlimit(2), RLIMIT_NOFILE): it is low for the sake of programs
-/// that use select(2). Returns how many that are; `None` is any number.
-pub fn raise_open_files() -> io::Result<Option<u64>> {
+/// that use select(2). Returns how many there may be now; `None` is any number.
+pub fn raise_open_files() -> Option<u64> {
     let limits = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limits.maximum, ..limits };
-    setrlimit(Resource::Nofile, raised)?;
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::warn!("Cannot raise the limit of open files: {error}");
+        return limits.current;
+    }
     // Called twice, the first has it right.
     let _ = INHERITED.set(limits);
-    Ok(raised.current)
+    raised.current
 }
 
 /// Takes back what [`raise_open_files`] did, in a process about to run another program. Neither allocates nor locks.

@@ -125,7 +125,8 @@ impl Revocations {
         current.lists.iter().find_map(|before| {
             let mut of_issuer = self.lists.iter().filter(|list| list.issuer == before.issuer);
             let is_wanted = self.authorities.contains(&before.issuer);
-            if is_wanted && of_issuer.clone().next().is_none() {
+            let covers = |list: &&List| list.scope == before.scope || list.scope.is_none();
+            if is_wanted && of_issuer.clone().find(covers).is_none() {
                 return Some(Setback::Gone { issuer: before.issuer_name.clone() });
             }
             let older = of_issuer

@@ -39,6 +39,10 @@ impl Errand<'_> {
         mut client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Failure)> {
+        // Nobody is to compute for a client that is gone.
+        if client.is_reset().await {
+            return Err((client, Failure::ours(Cause::ClientClosed)));
+        }
         let worker = Arc::clone(slot.worker());
         let done = match self.connection(&slot, retry, &mut client, exchange).await {
             Ok(connection) => self.exchange(connection, slot, client, exchange).await,
@@ -137,7 +141,7 @@ impl Errand<'_> {
         mut client: Downstream,
         exchange: &mut Exchange,
     ) -> Result<Forwarded, (Downstream, Failure)> {
-        if let Err(cause) = self.begin(&slot, &mut client, exchange).await {
+        if let Err(cause) = self.begin(&slot, &client, exchange) {
             slot.park(connection, Keeping::Anybody, Check::Notes);
             return Err((client, Failure::ours(cause)));
         }
@@ -180,16 +184,12 @@ impl Errand<'_> {
     }
 
     /// Writes the head that `slot`'s worker is sent.
-    async fn begin(
+    fn begin(
         &mut self,
         slot: &Slot,
-        client: &mut Downstream,
+        client: &Downstream,
         exchange: &Exchange,
     ) -> Result<(), Cause> {
-        // Nobody is to compute for a client that is gone.
-        if client.is_reset().await {
-            return Err(Cause::ClientClosed);
-        }
         let forward = self.forward;
         let persistence = match self.upstream.pool.policy().reuse {
             Reuse::Never => Persistence::Close,
@@ -209,7 +209,7 @@ impl Errand<'_> {
     }
 
     /// Gives the worker's connection and its slot back, then sends the client the end of the response: neither waits for
-    /// a slow client, and what that asks for next finds them.
+    /// it to take that, and what it asks for next finds them.
     async fn complete(
         &mut self,
         connection: Option<Connection>,

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderMap, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
@@ -115,6 +115,14 @@ impl Downstream {
         request.insert_header(HOST, host).map_err(|_| Cause::BadRequest(BadRequest::Host))
     }
 
+    /// Takes the headers away that `goes` says so of.
+    pub fn remove_headers(&mut self, goes: impl Fn(&HeaderName) -> bool) {
+        let names: Vec<_> = self.headers().keys().filter(|name| goes(name)).cloned().collect();
+        for name in &names {
+            self.session.req_header_mut().remove_header(name);
+        }
+    }
+
     /// Takes no other request on this connection.
     pub fn close_after(&mut self) {
         self.session.set_keepalive(None);
@@ -165,7 +173,7 @@ impl Downstream {
             return Cause::ClientClosed;
         };
         while stream.with_input(|input| input.len() < MAX_AHEAD) {
-            if !stream.fill().await.is_ok_and(|read| read > 0) {
+            if !stream.overhear().await.is_ok_and(|read| read > 0) {
                 return Cause::ClientClosed;
             }
         }

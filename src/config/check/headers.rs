@@ -45,8 +45,11 @@ const WRITTEN_IN_RESPONSES: [&str; 6] = [
     "x-request-id",
 ];
 
-/// Headers about clients that asgate makes of those that trusted proxies send.
-const WRITTEN_OF_ALL: [&str; 5] = [
+/// Headers about clients that asgate makes of those that trusted proxies send, or compares with them, and those that
+/// everybody sends.
+const NOT_RESERVED: [&str; 7] = [
+    "cookie",
+    "x-real-ip",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
@@ -89,7 +92,17 @@ impl Check<'_> {
         }
         let mut names = Vec::with_capacity(list.len());
         let checked = list.iter().enumerate().map(|(index, name)| {
-            self.changeable(name, Message::Trusted, &mut names, &place.item(index))
+            let place = place.item(index);
+            let header = self.changeable(name, Message::Trusted, &mut names, &place)?;
+            let spelled = |name: &HeaderName| name.as_str().replace('_', "-");
+            let is_same =
+                |other: &HeaderName| *other != header && spelled(other) == spelled(&header);
+            if names.iter().any(is_same) {
+                let allowed = "each header once: apps take _ and - for the same";
+                self.report(place.problem_with("is there twice", quoted(name), allowed));
+                return None;
+            }
+            Some(header)
         });
         all(checked.collect())
     }
@@ -236,10 +249,14 @@ fn may_change(header: &HeaderName, message: Message) -> Result<(), (&'static str
         }
         Message::Request => &WRITTEN_IN_REQUESTS,
         Message::Response => &WRITTEN_IN_RESPONSES,
-        Message::Trusted => &WRITTEN_OF_ALL,
+        Message::Trusted => &NOT_RESERVED,
     };
     if written.contains(&name) {
-        return Err(("is written by asgate", but(written)));
+        let what = match message {
+            Message::Request | Message::Response => "is written by asgate",
+            Message::Trusted => "cannot be reserved",
+        };
+        return Err((what, but(written)));
     }
     Ok(())
 }

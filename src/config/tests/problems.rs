@@ -285,7 +285,11 @@ fn the_rest_of_the_top_level() {
             ),
             (
                 "  - upstream: app\ntrusted_proxies: [10.0.0.1]\ntrusted_headers: [X-Client-Cert, x_forwarded_for, x-client-cert, te]\n",
-                "asgate.yaml:13:34: trusted_headers[1]: is written by asgate (got \"x_forwarded_for\", allowed any header but x-forwarded-for, x-forwarded-host, x-forwarded-port, x-forwarded-proto or x-request-id)\nasgate.yaml:13:51: trusted_headers[2]: is there twice (got \"x-client-cert\", allowed each header once: letter case does not matter)\nasgate.yaml:13:66: trusted_headers[3]: frames a message or is for one connection (got \"te\", allowed any header but connection, content-length, keep-alive, te, trailer, transfer-encoding, upgrade or proxy-*)",
+                "asgate.yaml:13:34: trusted_headers[1]: cannot be reserved (got \"x_forwarded_for\", allowed any header but cookie, x-real-ip, x-forwarded-for, x-forwarded-host, x-forwarded-port, x-forwarded-proto or x-request-id)\nasgate.yaml:13:51: trusted_headers[2]: is there twice (got \"x-client-cert\", allowed each header once: letter case does not matter)\nasgate.yaml:13:66: trusted_headers[3]: frames a message or is for one connection (got \"te\", allowed any header but connection, content-length, keep-alive, te, trailer, transfer-encoding, upgrade or proxy-*)",
+            ),
+            (
+                "  - upstream: app\ntrusted_proxies: [10.0.0.1]\ntrusted_headers: [X-Real-IP, x-user, X_User]\n",
+                "asgate.yaml:13:19: trusted_headers[0]: cannot be reserved (got \"X-Real-IP\", allowed any header but cookie, x-real-ip, x-forwarded-for, x-forwarded-host, x-forwarded-port, x-forwarded-proto or x-request-id)\nasgate.yaml:13:38: trusted_headers[2]: is there twice (got \"X_User\", allowed each header once: apps take _ and - for the same)",
             ),
             (
                 "  - upstream: app\nlogging: { level: verbose }\n",

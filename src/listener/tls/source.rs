@@ -31,12 +31,14 @@ pub struct InUse<S: Source> {
     source: S,
     contents: Found<S::Contents>,
     product: S::Product,
-    waiting: Option<Waiting<S::Contents>>,
+    waiting: Option<Waiting<S>>,
 }
 
 /// What the files hold and is not in use.
-struct Waiting<C> {
-    found: Found<C>,
+struct Waiting<S: Source> {
+    found: Found<S::Contents>,
+    /// What was made of it, if that was tried: it is the same each time, and may take long.
+    made: Option<Result<S::Product, String>>,
     /// Why it is not taken, if that was told.
     told: Option<String>,
 }
@@ -106,34 +108,36 @@ impl<S: Source> InUse<S> {
         }
         let before = before.filter(|before| before.found == found);
         if patience == Patience::UntilFoundTwice && before.is_none() {
-            self.waiting = Some(Waiting { found, told: None });
+            self.waiting = Some(Waiting { found, made: None, told: None });
             return Look::Unchanged;
         }
-        let reason = match self.judge(&found) {
-            Ok(product) => {
-                (self.contents, self.product) = (found, product);
-                return Look::Taken;
-            }
-            Err(reason) => reason,
+        let (made, told) = before.map_or((None, None), |before| (before.made, before.told));
+        let made = made.unwrap_or_else(|| self.make(&found));
+        let (made, reason) = match made {
+            Ok(new) => match self.source.objection(&new, &self.product) {
+                Some(reason) => (Ok(new), reason),
+                None => {
+                    (self.contents, self.product) = (found, new);
+                    return Look::Taken;
+                }
+            },
+            Err(reason) => (Err(reason.clone()), reason),
         };
-        let was_told = before.is_some_and(|before| before.told.as_ref() == Some(&reason));
-        self.waiting = Some(Waiting { found, told: Some(reason.clone()) });
+        let was_told = told.as_ref() == Some(&reason);
+        self.waiting = Some(Waiting { found, made: Some(made), told: Some(reason.clone()) });
         match patience {
             Patience::UntilFoundTwice if was_told => Look::Unchanged,
             Patience::UntilFoundTwice | Patience::None => Look::Kept(reason),
         }
     }
 
-    /// What is made of what was found, or why it is not taken.
-    fn judge(&self, found: &Found<S::Contents>) -> Result<S::Product, String> {
-        let contents = match found {
-            Found::Contents(contents) => contents,
-            Found::Unreadable(reason) => return Err(reason.clone()),
-        };
-        let new = self.source.make(contents).map_err(|error| error.to_string())?;
-        match self.source.objection(&new, &self.product) {
-            Some(reason) => Err(reason),
-            None => Ok(new),
+    /// What is made of what was found, or why nothing can be.
+    fn make(&self, found: &Found<S::Contents>) -> Result<S::Product, String> {
+        match found {
+            Found::Contents(contents) => {
+                self.source.make(contents).map_err(|error| error.to_string())
+            }
+            Found::Unreadable(reason) => Err(reason.clone()),
         }
     }
 }

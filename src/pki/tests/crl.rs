@@ -224,6 +224,7 @@ fn lists_that_know_less_are_a_setback() {
         (vec![&a, &b], vec![a.made_in(2020), b_part()], None, "as old"),
         (vec![&a, &b], vec![a.made_in(2021), b_part()], None, "newer"),
         (vec![&a, &b], vec![a.made_in(2020)], gone("CN=B"), "one is missing"),
+        (vec![&a, &b], vec![a.made_in(2020), b.for_part("http://c")], gone("CN=B"), "another part"),
         (vec![&a], vec![a.made_in(2020)], None, "one is missing, and its authority"),
         (vec![&b], vec![a.made_in(2020), b_part()], None, "an authority is missing"),
         (vec![&a, &b], vec![a.made_in(2020), b.made_in(2019)], None, "for others than before"),

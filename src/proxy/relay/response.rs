@@ -55,12 +55,12 @@ impl Running<'_> {
 
     /// Passes a 1xx response on (RFC 9110 §15.2). HTTP/1.0 has none, and Pingora's HTTP/2 sends none.
     async fn inform(&mut self, head: ResponseHead) -> Result<(), Cause> {
-        if self.relay.request.version != Version::HTTP_11 {
-            return Ok(());
-        }
         if head.status == StatusCode::CONTINUE {
             self.awaiting_continue = false;
             self.moved = Instant::now();
+        }
+        if self.relay.request.version != Version::HTTP_11 {
+            return Ok(());
         }
         let client = &mut *self.relay.client;
         client.write_head(response_head::informational(&head)?).await?;

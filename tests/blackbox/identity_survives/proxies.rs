@@ -4,6 +4,9 @@ use super::{
     FORGED, HOST, OWN, TRANSPORTS, TRUSTED, answer, connect_from, edge, names_of_identity, seen,
     values,
 };
+use crate::support::front::Front;
+use crate::support::sources::client_from;
+use crate::support::stub::Stub;
 
 /// What a trusted proxy at 127.0.0.1 sends as `X-Forwarded-For` (`/` is a line of its own), and what the app gets: the
 /// client first, then the trusted proxies on the way.
@@ -200,5 +203,28 @@ fn a_real_ip_that_says_something_else_is_not_believed() {
     ] {
         let seen = seen(&mut client, "a.example", lines);
         assert_eq!(values(&seen, "x-real-ip"), expected, "{lines:?}: {seen:#}");
+    }
+}
+
+/// Nobody looks at what a stranger says of itself: no route is chosen by it.
+#[test]
+fn what_a_stranger_may_not_say_chooses_no_route() {
+    let stub = Stub::ok();
+    let routes = "  \
+        - { match: { header: { X-Verified: yes } }, respond: { status: 202 } }\n  \
+        - { match: { header: { X-SSL-Client-Verify: SUCCESS } }, respond: { status: 203 } }\n  \
+        - { match: { header: { X-Other: yes } }, respond: { status: 206 } }\n  \
+        - { upstream: u }";
+    let file = "trusted_proxies: [127.0.0.1]\ntrusted_headers: [X-Verified]";
+    let edge = Front { routes, file, ..Front::default() }.before(stub.address());
+    for (peer, lines, expected) in [
+        (1, "X-Verified: yes\r\n", 202),
+        (2, "X-Verified: yes\r\n", 200),
+        (2, "X_Verified: yes\r\nX-Verified: yes\r\n", 200),
+        (2, "X-SSL-Client-Verify: SUCCESS\r\n", 200),
+        (2, "X-Other: yes\r\n", 206),
+    ] {
+        let response = client_from(peer, edge.address()).get_with("/", lines);
+        assert_eq!(response.status, expected, "{lines:?} from 127.0.0.{peer}");
     }
 }

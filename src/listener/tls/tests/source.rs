@@ -1,14 +1,15 @@
 //! When what files hold is taken, refused and told, without files.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::super::SetupError;
 use super::super::source::{InUse, Look, Patience, Source};
 
-/// A file that can be read unless it is empty, used unless it says `broken`, and taken unless it says `worse`.
-struct Scripted(Rc<RefCell<&'static str>>);
+/// A file that can be read unless it is empty, used unless it says `broken`, and taken unless it says `worse`; and how often
+/// something was made of it.
+struct Scripted(Rc<RefCell<&'static str>>, Rc<Cell<u32>>);
 
 impl Source for Scripted {
     type Contents = &'static str;
@@ -26,6 +27,7 @@ impl Source for Scripted {
     }
 
     fn make(&self, contents: &&'static str) -> Result<&'static str, SetupError> {
+        self.1.set(self.1.get() + 1);
         match *contents {
             "broken" | "broken too" => Err(SetupError::Tls(rustls::Error::DecryptError)),
             text => Ok(text),
@@ -72,7 +74,8 @@ fn nothing_is_taken_or_told_before_it_was_found_twice() {
         ("newest", TAKEN, "newest"),
     ];
     let file = Rc::new(RefCell::new("old"));
-    let mut in_use = InUse::open(Scripted(Rc::clone(&file))).expect("it can be used");
+    let mut in_use =
+        InUse::open(Scripted(Rc::clone(&file), Rc::default())).expect("it can be used");
     for (number, (text, expected, product)) in looks.into_iter().enumerate() {
         *file.borrow_mut() = text;
         let look = in_use.look(Patience::UntilFoundTwice);
@@ -89,7 +92,8 @@ fn nothing_is_taken_or_told_before_it_was_found_twice() {
 #[test]
 fn an_operator_is_told_each_time_and_trouble_stays_until_the_file_is_good_again() {
     let file = Rc::new(RefCell::new("old"));
-    let mut in_use = InUse::open(Scripted(Rc::clone(&file))).expect("it can be used");
+    let mut in_use =
+        InUse::open(Scripted(Rc::clone(&file), Rc::default())).expect("it can be used");
     *file.borrow_mut() = "broken";
     in_use.look(Patience::UntilFoundTwice);
     assert_eq!(in_use.trouble(), None, "it may be half of what is being written");
@@ -112,6 +116,22 @@ fn an_operator_is_told_each_time_and_trouble_stays_until_the_file_is_good_again(
 #[test]
 fn files_that_cannot_be_used_do_not_open() {
     let file = Rc::new(RefCell::new("broken"));
-    let error = InUse::open(Scripted(file)).err().expect("broken").to_string();
+    let error = InUse::open(Scripted(file, Rc::default())).err().expect("broken").to_string();
     assert!(error.starts_with(BROKEN), "{error}");
+}
+
+/// A large list of revoked certificates that is refused lies there for days, perhaps, and is looked at every two seconds.
+#[test]
+fn nothing_is_made_of_the_same_twice() {
+    let (file, made) = (Rc::new(RefCell::new("old")), Rc::new(Cell::new(0)));
+    let source = Scripted(Rc::clone(&file), Rc::clone(&made));
+    let mut in_use = InUse::open(source).expect("it can be used");
+    for (text, expected) in [("worse", 2), ("broken", 3), ("new", 4)] {
+        file.replace(text);
+        for _ in 0..5 {
+            in_use.look(Patience::UntilFoundTwice);
+        }
+        assert_eq!(made.get(), expected, "once of {text:?}");
+    }
+    assert_eq!(*in_use.product(), "new", "the control: it was taken");
 }
