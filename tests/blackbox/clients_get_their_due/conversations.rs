@@ -6,6 +6,7 @@ use super::SOON;
 use crate::support::client::Client;
 use crate::support::edge::Edge;
 use crate::support::frames::{DATA, END, Frames, HEADERS, RST_STREAM};
+use crate::support::http2;
 use crate::support::stub::Stub;
 
 const SHORT: Duration = Duration::from_secs(1);
@@ -89,4 +90,24 @@ fn a_conversation_that_is_silent_for_longer_than_idle_is_over() {
         assert_eq!(line["http.response.status_code"], 200, "{line:#}");
         assert_eq!(line["edge.response_aborted"], true, "{line:#}");
     }
+}
+
+/// Pingora passes no 100 on over HTTP/2: a client that waits for it is not the app's fault, and must not hold its slot.
+#[test]
+fn leave_that_an_http2_client_does_not_get_is_not_waited_for_without_end() {
+    let stub = Stub::start(|mut accepted| {
+        let head = accepted.request_head().unwrap_or_default();
+        if head.contains("expect: 100-continue") {
+            accepted.send("HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        accepted.wait_for_fin();
+    });
+    let edge = edge(&stub, "request_body: 1s");
+    let status = http2::run(
+        edge.address(),
+        "tell(c.answer(c.open('POST', '/', [('expect', '100-continue')], end=False))['status'])",
+    );
+    assert_eq!(status, 408, "after request_body, not after first_byte");
+    let line = edge.only_log_line();
+    assert_eq!(line["edge.termination"], "client_timeout", "{line:#}");
 }
