@@ -32,18 +32,23 @@ pub enum UnitError {
     Zero,
 }
 
-/// What the kinds of value that may be `off` have in common.
+/// What the kinds of value have in common.
 pub trait Unit: FromStr<Err = UnitError> + fmt::Display {
     /// Name in the JSON Schema.
     const NAME: &'static str;
     /// The JSON Schema `format`. Its prefix keeps it apart from the standard ones: `duration` there
     /// means ISO 8601.
     const FORMAT: &'static str;
-    const FORMAT_OR_OFF: &'static str;
     /// A regular expression for editors; it leaves the arithmetic to the parser.
     const PATTERN: &'static str;
     /// What to tell someone whose value was refused.
     const ALLOWED: &'static str;
+}
+
+/// A kind of which there may be none.
+pub trait MayBeOff: Unit {
+    /// The `format` of a value or `off`.
+    const FORMAT_OR_OFF: &'static str;
 }
 
 /// Check a text against a schema's `format`. `None`: not a format of ours. The error comes with
@@ -52,7 +57,7 @@ pub fn check(format: &str, text: &str) -> Option<Result<(), (UnitError, String)>
     fn as_one<T: Unit>(text: &str) -> Result<(), (UnitError, String)> {
         text.parse::<T>().map(drop).map_err(|error| (error, T::ALLOWED.to_owned()))
     }
-    fn as_one_or_off<T: Unit>(text: &str) -> Result<(), (UnitError, String)> {
+    fn as_one_or_off<T: MayBeOff>(text: &str) -> Result<(), (UnitError, String)> {
         text.parse::<OrOff<T>>()
             .map(drop)
             .map_err(|error| (error, format!("{} or off", T::ALLOWED)))
@@ -62,10 +67,7 @@ pub fn check(format: &str, text: &str) -> Option<Result<(), (UnitError, String)>
         Span::FORMAT_OR_OFF => Some(as_one_or_off::<Span>(text)),
         Size::FORMAT => Some(as_one::<Size>(text)),
         Size::FORMAT_OR_OFF => Some(as_one_or_off::<Size>(text)),
-        percent::FORMAT => {
-            let percent = text.parse::<Percent>();
-            Some(percent.map(drop).map_err(|error| (error, percent::ALLOWED.to_owned())))
-        }
+        Percent::FORMAT => Some(as_one::<Percent>(text)),
         _ => None,
     }
 }
@@ -77,7 +79,7 @@ pub fn describe(format: &str) -> Option<&'static str> {
         Span::FORMAT_OR_OFF => Some("duration or `off`"),
         Size::FORMAT => Some("size"),
         Size::FORMAT_OR_OFF => Some("size or `off`"),
-        percent::FORMAT => Some("percentage"),
+        Percent::FORMAT => Some("percentage"),
         _ => None,
     }
 }

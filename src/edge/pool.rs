@@ -28,8 +28,8 @@ impl Pool {
         let (length, size) = self.upstream.queue();
         let (reason, workers) = match &self.crew {
             Some(crew) => {
-                let status = crew.status();
-                (status.trouble, status.workers.iter().map(|w| self.supervised(w)).collect())
+                let (status, members) = (crew.status(), self.upstream.workers());
+                (status.trouble, status.workers.iter().map(|w| supervised(w, &members)).collect())
             }
             None => (None, self.upstream.workers().iter().map(fixed).collect()),
         };
@@ -45,54 +45,6 @@ impl Pool {
             notes: self.names.iter().filter_map(note).collect(),
             workers,
         }
-    }
-
-    fn supervised(&self, worker: &supervisor::WorkerStatus) -> WorkerStatus {
-        let name = worker.index.to_string();
-        let base = WorkerStatus {
-            state: WorkerState::Waiting,
-            reason: worker.waiting.as_ref().map(|waiting| {
-                format!("next start in {:.1}s: {}", waiting.rest.as_secs_f64(), waiting.reason)
-            }),
-            restarts: worker.restarts.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
-            last_end: worker.last_end.clone(),
-            leaving: worker.leaving.iter().map(leaving).collect(),
-            last_output: worker.last_lines.clone(),
-            ..WorkerStatus::absent(&name, Kind::Supervised)
-        };
-        let Some(current) = &worker.current else {
-            return base;
-        };
-        let successor = worker
-            .successor
-            .as_ref()
-            .map(|successor| format!("generation {} is to take its place", successor.generation));
-        let status = WorkerStatus {
-            state: worker_state(current.state),
-            reason: current.reason.clone().or(successor),
-            generation: current.generation,
-            pid: Some(current.pid),
-            address: Some(current.address.to_string()),
-            requests_in_flight: current.requests_in_flight as u64,
-            connections: ConnectionCounts {
-                idle: current.idle_connections as u64,
-                active: current.active_connections,
-            },
-            requests_total: current.requests,
-            memory_bytes: current.memory,
-            uptime_seconds: Some(current.age.as_secs_f64()),
-            ..base
-        };
-        match self.member(&name) {
-            Some(member) => with_pool(status, &member),
-            None => status,
-        }
-    }
-
-    /// The worker as its pool has it. That may be another generation than its supervisor spoke of a moment ago: one takes
-    /// the place of the other in one step, so the worker is in rotation all the time.
-    fn member(&self, name: &str) -> Option<Arc<Worker>> {
-        self.upstream.workers().into_iter().find(|worker| *worker.identity().name == *name)
     }
 
     pub(super) fn mark_fixed(&self, name: &str, drained: bool) -> Result<(), Refusal> {
@@ -120,6 +72,50 @@ impl Pool {
             name: name.to_owned(),
             existing: self.status().workers.into_iter().map(|worker| worker.name).collect(),
         }
+    }
+}
+
+/// `members` are the workers as their pool has them. One may be of another generation than its supervisor spoke of a moment
+/// ago: one takes the place of the other in one step, so the worker is in rotation all the time.
+fn supervised(worker: &supervisor::WorkerStatus, members: &[Arc<Worker>]) -> WorkerStatus {
+    let name = worker.index.to_string();
+    let base = WorkerStatus {
+        state: WorkerState::Waiting,
+        reason: worker.waiting.as_ref().map(|waiting| {
+            format!("next start in {:.1}s: {}", waiting.rest.as_secs_f64(), waiting.reason)
+        }),
+        restarts: worker.restarts.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
+        last_end: worker.last_end.clone(),
+        leaving: worker.leaving.iter().map(leaving).collect(),
+        last_output: worker.last_lines.clone(),
+        ..WorkerStatus::absent(&name, Kind::Supervised)
+    };
+    let Some(current) = &worker.current else {
+        return base;
+    };
+    let successor = worker
+        .successor
+        .as_ref()
+        .map(|successor| format!("generation {} is to take its place", successor.generation));
+    let status = WorkerStatus {
+        state: worker_state(current.state),
+        reason: current.reason.clone().or(successor),
+        generation: current.generation,
+        pid: Some(current.pid),
+        address: Some(current.address.to_string()),
+        requests_in_flight: current.requests_in_flight as u64,
+        connections: ConnectionCounts {
+            idle: current.idle_connections as u64,
+            active: current.active_connections,
+        },
+        requests_total: current.requests,
+        memory_bytes: current.memory,
+        uptime_seconds: Some(current.age.as_secs_f64()),
+        ..base
+    };
+    match members.iter().find(|member| *member.identity().name == *name) {
+        Some(member) => with_pool(status, member),
+        None => status,
     }
 }
 

@@ -229,11 +229,7 @@ impl Errand<'_> {
                 exchange.completed(status);
                 Ok(Forwarded::Done(client))
             }
-            Err(cause) => {
-                exchange.aborted(cause);
-                client.abort().await;
-                Ok(Forwarded::Gone)
-            }
+            Err(cause) => Ok(failure::break_off(cause, client, exchange).await),
         }
     }
 

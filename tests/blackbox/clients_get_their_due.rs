@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::PATIENCE;
+use crate::support::client::Client;
 use crate::support::edge::Edge;
+use crate::support::pool::Pool;
 use crate::support::stub::{Accepted, Stub};
 use crate::support::wait_for;
 
@@ -24,6 +26,9 @@ const SOON: Duration = Duration::from_secs(5);
 
 /// The first byte of the header block of an answer with status 200 (RFC 7541 appendix A).
 const OK: u8 = 0x88;
+
+/// Of an upstream that gives each worker one request at a time.
+const ONE_SLOT: &str = "max_requests_per_worker: 1, connections: { prewarm: 0 }";
 
 /// The lines of the edge's own log that contain this text.
 fn told(edge: &Edge, text: &str) -> Vec<String> {
@@ -46,6 +51,15 @@ impl Noting {
         let (permitted, noted) = (Mutex::new(permitted), Arc::clone(&targets));
         let stub = Stub::start(move |accepted| note(accepted, &noted, &permitted));
         Self { stub, targets, permissions }
+    }
+
+    /// An edge before it, which gives it one request at a time, and the client of the one that it has: `/held`.
+    fn held(&self) -> (Edge, Client) {
+        let edge = Pool::with(ONE_SLOT).before(&[self.stub.address()]);
+        let mut served = edge.connect();
+        served.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+        self.wait_for("/held", 1);
+        (edge, served)
     }
 
     /// Lets one request be answered.

@@ -7,15 +7,15 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Unit, UnitError, text_schema};
+use super::{MayBeOff, UnitError, text_schema};
 
 /// A value, or the word `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[serde(bound = "T: Unit + Clone")]
+#[serde(bound = "T: MayBeOff + Clone")]
 pub struct OrOff<T>(pub Option<T>);
 
-impl<T: Unit> FromStr for OrOff<T> {
+impl<T: MayBeOff> FromStr for OrOff<T> {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
@@ -26,7 +26,7 @@ impl<T: Unit> FromStr for OrOff<T> {
     }
 }
 
-impl<T: Unit> fmt::Display for OrOff<T> {
+impl<T: MayBeOff> fmt::Display for OrOff<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(value) => value.fmt(f),
@@ -35,7 +35,7 @@ impl<T: Unit> fmt::Display for OrOff<T> {
     }
 }
 
-impl<T: Unit> TryFrom<String> for OrOff<T> {
+impl<T: MayBeOff> TryFrom<String> for OrOff<T> {
     type Error = UnitError;
 
     fn try_from(text: String) -> Result<Self, UnitError> {
@@ -43,13 +43,13 @@ impl<T: Unit> TryFrom<String> for OrOff<T> {
     }
 }
 
-impl<T: Unit> From<OrOff<T>> for String {
+impl<T: MayBeOff> From<OrOff<T>> for String {
     fn from(value: OrOff<T>) -> Self {
         value.to_string()
     }
 }
 
-impl<T: Unit> JsonSchema for OrOff<T> {
+impl<T: MayBeOff> JsonSchema for OrOff<T> {
     fn schema_name() -> Cow<'static, str> {
         format!("{}OrOff", T::NAME).into()
     }

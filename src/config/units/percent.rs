@@ -7,13 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{UnitError, scaled, text_schema};
-
-/// The JSON Schema `format` of values that are checked here.
-pub const FORMAT: &str = "asgate-percent";
-
-/// What to tell someone whose value was refused.
-pub const ALLOWED: &str = "a whole percentage such as 20%, from 0% to 100%";
+use super::{Unit, UnitError, scaled, text_schema};
 
 /// The only unit.
 const UNITS: [(&str, u64); 1] = [("%", 1)];
@@ -36,6 +30,13 @@ impl Percent {
     pub const fn get(self) -> u8 {
         self.0
     }
+}
+
+impl Unit for Percent {
+    const NAME: &'static str = "Percent";
+    const FORMAT: &'static str = "asgate-percent";
+    const PATTERN: &'static str = "[0-9]+%";
+    const ALLOWED: &'static str = "a whole percentage such as 20%, from 0% to 100%";
 }
 
 impl FromStr for Percent {
@@ -71,10 +72,10 @@ impl From<Percent> for String {
 
 impl JsonSchema for Percent {
     fn schema_name() -> Cow<'static, str> {
-        "Percent".into()
+        Self::NAME.into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        text_schema(FORMAT, "[0-9]+%")
+        text_schema(Self::FORMAT, Self::PATTERN)
     }
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Unit, UnitError, scaled, text_schema, written};
+use super::{MayBeOff, Unit, UnitError, scaled, text_schema, written};
 
 /// Unit and its bytes, largest first.
 const UNITS: [(&str, u64); 9] = [
@@ -30,9 +30,12 @@ pub struct Size(pub u64);
 impl Unit for Size {
     const NAME: &'static str = "Size";
     const FORMAT: &'static str = "asgate-size";
-    const FORMAT_OR_OFF: &'static str = "asgate-size-or-off";
     const PATTERN: &'static str = "[0-9]+([KMGT]i?)?B";
     const ALLOWED: &'static str = "a size such as 100B, 64KiB, 30MB, 1GiB";
+}
+
+impl MayBeOff for Size {
+    const FORMAT_OR_OFF: &'static str = "asgate-size-or-off";
 }
 
 impl FromStr for Size {

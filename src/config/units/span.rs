@@ -8,7 +8,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Unit, UnitError, scaled, text_schema, written};
+use super::{MayBeOff, Unit, UnitError, scaled, text_schema, written};
 
 /// A year. What is longer is a slip of the pen, and clocks cannot be trusted to add it.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -24,9 +24,12 @@ pub struct Span(pub Duration);
 impl Unit for Span {
     const NAME: &'static str = "Duration";
     const FORMAT: &'static str = "asgate-duration";
-    const FORMAT_OR_OFF: &'static str = "asgate-duration-or-off";
     const PATTERN: &'static str = "[0-9]+(ms|s|m|h)";
     const ALLOWED: &'static str = "a duration such as 250ms, 30s, 5m, 1h up to 8760h";
+}
+
+impl MayBeOff for Span {
+    const FORMAT_OR_OFF: &'static str = "asgate-duration-or-off";
 }
 
 impl FromStr for Span {

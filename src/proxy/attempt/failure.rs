@@ -71,9 +71,7 @@ impl Errand<'_> {
             exchange.error = Some(error.to_string());
         }
         if exchange.sent_status.is_some() {
-            exchange.aborted(broken.cause);
-            client.abort().await;
-            return Ok(Forwarded::Gone);
+            return Ok(break_off(broken.cause, client, exchange).await);
         }
         let was_kept = exchange.connection_reused == Some(true);
         // A kept connection that ends as soon as it is used was merely stale.
@@ -124,4 +122,15 @@ impl Errand<'_> {
         self.deaths += 1;
         if self.deaths > 1 { None } else { self.elsewhere(retry, worker, exchange) }
     }
+}
+
+/// Ends a response that has begun and cannot be completed.
+pub(super) async fn break_off(
+    cause: Cause,
+    client: Downstream,
+    exchange: &mut Exchange,
+) -> Forwarded {
+    exchange.aborted(cause);
+    client.abort().await;
+    Forwarded::Gone
 }

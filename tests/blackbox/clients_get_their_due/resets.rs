@@ -28,11 +28,7 @@ enum Leaving {
 fn an_upload_that_is_given_up_leaves_the_queue() {
     for leaving in [Leaving::Reset, Leaving::Closed] {
         let worker = Noting::start();
-        let keys = "max_requests_per_worker: 1, connections: { prewarm: 0 }";
-        let edge = Pool::with(keys).before(&[worker.stub.address()]);
-        let mut served = edge.connect();
-        served.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
-        worker.wait_for("/held", 1);
+        let (edge, mut served) = worker.held();
         let mut staying = Frames::connect(edge.address());
         staying.post(1, "/stays");
         wait_for_queue(&edge, 1);

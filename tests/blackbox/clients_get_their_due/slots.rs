@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::ONE_SLOT;
 use crate::support::client::Client;
 use crate::support::pool::Pool;
 use crate::support::sources::connect_from;
@@ -25,8 +26,7 @@ fn a_worker_does_not_wait_for_a_client_that_has_not_read_the_end() {
             accepted.send(body);
         }
     });
-    let keys = "max_requests_per_worker: 1, connections: { prewarm: 0 }";
-    let edge = Pool::with(keys).before(&[stub.address()]);
+    let edge = Pool::with(ONE_SLOT).before(&[stub.address()]);
     let gets_away = |path: &str| {
         let begun = Instant::now();
         let is_logged = || edge.access_log().iter().any(|line| line["url.path"] == path);

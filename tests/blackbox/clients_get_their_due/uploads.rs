@@ -11,7 +11,7 @@ use super::{Noting, OK};
 use crate::support::edge::Edge;
 use crate::support::frames::{DATA, END, END_HEADERS, Frames, HEADERS, Method, block};
 use crate::support::http2;
-use crate::support::pool::{Pool, wait_for_queue};
+use crate::support::pool::wait_for_queue;
 use crate::support::stub::Stub;
 
 /// Two uploads that the edge gives no more leave to go on with, and a third on the same connection.
@@ -92,11 +92,7 @@ fn uploads_that_are_not_taken_do_not_hold_up_one_that_is() {
 fn an_upload_in_the_queue_may_come_byte_by_byte() {
     const BYTES: usize = 1_000;
     let worker = Noting::start();
-    let keys = "max_requests_per_worker: 1, connections: { prewarm: 0 }";
-    let edge = Pool::with(keys).before(&[worker.stub.address()]);
-    let mut served = edge.connect();
-    served.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
-    worker.wait_for("/held", 1);
+    let (edge, mut served) = worker.held();
 
     let mut client = Frames::connect(edge.address());
     // `content-length: 1000` with a name of the static table (RFC 7541 §6.2.2).
