@@ -55,7 +55,9 @@ impl Certificate {
         provider: &CryptoProvider,
     ) -> Result<Self, rustls::Error> {
         let pki::Identity { chain, key, ocsp, facts, outlook } = identity;
-        let key = CertifiedKey::from_der(chain, key, provider)?;
+        // Not `CertifiedKey::from_der`: it asks webpki, which knows version 3 of X.509 only, whether the key is the
+        // certificate's. `pki` has found that out, and whether to trust the certificate is for the client to decide.
+        let key = CertifiedKey::new(chain, provider.key_provider.load_private_key(key)?);
         let schemes = SCHEMES.into_iter().filter(|scheme| signs_with(&*key.key, *scheme));
         let schemes = schemes.collect();
         let stapled = ocsp.map(|ocsp| Arc::new(CertifiedKey { ocsp: Some(ocsp), ..key.clone() }));

@@ -14,6 +14,7 @@ fn keys_of_every_unencrypted_format_are_read() {
         ("rsa.pem", "rsa-pkcs1.key", "RSA 2048", 1),
         ("ed25519.pem", "ed25519.key", "Ed25519", 1),
         ("together.pem", "together.pem", "ECDSA P-256", 2),
+        ("version1.pem", "version1.key", "ECDSA P-256", 1),
     ];
     for (chain, key, kind, length) in cases {
         let identity = identity(&pem(fixture(chain), fixture(key)))

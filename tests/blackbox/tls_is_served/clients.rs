@@ -1,15 +1,18 @@
 //! curl, Python's `ssl` and `openssl s_client`, over HTTP/1.1 and HTTP/2, and what the app and the log say of them.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::support::certificates::Authority;
 use crate::support::edge::Edge;
+use crate::support::front::Front;
 use crate::support::openssl::{openssl, texts};
+use crate::support::stub::Stub;
 use crate::support::uvicorn::{Uvicorn, run_python};
 
-use super::{SITE, site};
+use super::{SITE, secured, site};
 
 /// Asks for `/echo` by the name of the site, and returns what the app saw, the version of HTTP and the status.
 fn curl(edge: &Edge, authority: &Authority, options: &[&str]) -> (Value, String) {
@@ -143,6 +146,27 @@ fn s_client_is_served() {
         let told = openssl(&[&connect[..], &verify, &[version, "-quiet"]].concat(), &request);
         assert!(told.starts_with("HTTP/1.1 200 "), "{version}: {told}");
     }
+}
+
+/// What a client makes of a certificate is its own affair: one of version 1, from before there were extensions, is
+/// shown to those that take it.
+#[test]
+fn a_certificate_of_version_1_is_shown() {
+    let stub = Stub::ok();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pki/tests/fixtures");
+    let [certificate, key] = ["version1.pem", "version1.key"].map(|name| fixtures.join(name));
+    let (shown, key) = (certificate.display().to_string(), key.display().to_string());
+    let text = openssl(&["x509", "-noout", "-text", "-in", &shown], "");
+    assert!(text.contains("Version: 1 (0x0)"), "what is shown: {text}");
+    let item = format!("{{ cert: {shown:?}, key: {key:?} }}");
+    let listener = secured(&item, "", "");
+    let edge = Front { listeners: &[&listener], ..Front::default() }.before(stub.address());
+    let address = edge.address().to_string();
+    let name = "old.example.org";
+    let connect = ["s_client", "-connect", &address, "-CAfile", &shown, "-verify_return_error"];
+    let request = format!("GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    let told = openssl(&[&connect[..], &["-verify_hostname", name, "-quiet"]].concat(), &request);
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
 }
 
 /// The test can fail: a client that does not know the authority is not served.
