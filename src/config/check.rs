@@ -29,6 +29,7 @@ mod listeners;
 mod matches;
 mod network;
 mod pool;
+mod reach;
 mod routes;
 mod servers;
 mod text;

@@ -1,4 +1,4 @@
-//! Routes: names, what they match, what they do, and that each can be reached.
+//! Routes: names, what they match, what they do.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,6 @@ use super::super::checked::{Limits, Match, Route, Timeouts};
 use super::super::model;
 use super::super::place::Place;
 use super::super::units::{OrOff, Size, Span};
-use super::matches::identity;
 use super::text::is_display_name;
 use super::{Check, Names, all};
 
@@ -29,7 +28,7 @@ impl Check<'_> {
         for (index, model) in routes.iter().enumerate() {
             matches.push(self.matches(&model.matches, &place.item(index).key("match")));
         }
-        self.no_duplicate_route(&matches, place);
+        self.each_is_reached(&matches, place);
         let mut checked = Vec::with_capacity(routes.len());
         let found = names.into_iter().zip(matches);
         for ((index, model), found) in routes.iter().enumerate().zip(found) {
@@ -128,20 +127,6 @@ impl Check<'_> {
         }
         self.report(place.problem("is out of range", format!("1B to {largest}")));
         None
-    }
-
-    /// A second route for the same requests would never be taken.
-    fn no_duplicate_route(&mut self, matches: &[Option<Match>], place: &Place<'_>) {
-        let mut first = HashMap::new();
-        for (index, matches) in matches.iter().enumerate() {
-            let Some(matches) = matches else { continue };
-            if let Some(other) = first.insert(identity(matches), index) {
-                let what = format!("matches the same requests as routes[{other}]");
-                let problem = place.item(index).key("match");
-                let allowed = "other conditions: the first of the two takes all requests";
-                self.report(problem.problem_with(what, "the same conditions", allowed));
-            }
-        }
     }
 }
 

@@ -81,7 +81,8 @@ pub struct Match {
     /// takes what begins with it. `=/ping` is the exact path. `~^/v[0-9]+/` is a regular expression
     /// (Rust's `regex` syntax, linear time), which is not anchored unless it says so; it is asked only
     /// where no prefix takes the path, so beside a route for every path of the same host it gets
-    /// nothing. The query is not part of the path. Left out: `/`, which is every path.
+    /// nothing, and `asgate check` says so. The query is not part of the path. Left out: `/`, which is
+    /// every path.
     #[schemars(extend("examples" = ["/api/"]))]
     pub path: Option<String>,
 

@@ -13,7 +13,7 @@ const LISTENER: &str = "  - address: 127.0.0.1:8080\n";
 pub(super) const APP: &str = "      asgi: main:app\n";
 pub(super) const SERVER: &str = "      - address: 127.0.0.1:8001\n";
 const BACKEND: &str = "    servers:\n      - address: 127.0.0.1:8001\n";
-const ROUTE: &str = "  - upstream: app\n";
+pub(super) const ROUTE: &str = "  - upstream: app\n";
 
 /// Each pair: what replaces `line` of the valid file, and all that is said about the result.
 /// `{directory}` stands for the directory of the file.

@@ -1,7 +1,7 @@
 //! What is accepted and yet said something about.
 
 use super::super::parse;
-use super::problems::{APP, SERVER, check, check_upstream};
+use super::problems::{APP, ROUTE, SERVER, check, check_upstream};
 use super::{FILE, env, with};
 
 #[test]
@@ -53,6 +53,55 @@ fn slots_that_uvicorn_has_no_room_for() {
             ),
         ],
     );
+}
+
+#[test]
+fn routes_that_others_leave_nothing_to() {
+    let hidden = |route: usize, others: &str, advised: &str| {
+        let line = 11 + 2 * route;
+        format!(
+            "asgate.yaml:{line}:12: warning: routes[{route}].match: is never reached (got only requests that {others} takes before it, advised {advised})"
+        )
+    };
+    let pattern = "a prefix or an exact path: any prefix comes before a regular expression";
+    let order = "other conditions, or a place before it";
+    let cases: [(&[&str], String); 19] = [
+        // A regular expression comes after every prefix, `/` too, wherever it stands.
+        (&["path: '~^/v[0-9]+/'", ""], hidden(0, "routes[1]", pattern)),
+        (&["", "path: '~^/v[0-9]+/'"], hidden(1, "routes[0]", pattern)),
+        (&["path: '~x', host: a", "host: [b, a]"], hidden(0, "routes[1]", pattern)),
+        (&["path: '~x', host: a", ""], String::new()),
+        (&["path: '~x', host: [a, b]", "host: a"], String::new()),
+        (
+            &["path: '~x', host: [a, b]", "host: a", "host: b"],
+            hidden(0, "routes[1] or routes[2]", pattern),
+        ),
+        (&["path: '~x'", "method: GET"], String::new()),
+        (&["path: '~x', method: GET", "method: [GET, HEAD]"], hidden(0, "routes[1]", pattern)),
+        (&["path: '~x', method: [GET, PUT]", "method: [GET, HEAD]"], String::new()),
+        // Of two with the same path, the first.
+        (&["path: /a", "path: /a, method: GET"], hidden(1, "routes[0]", order)),
+        (&["path: /a, method: GET", "path: /a"], String::new()),
+        (&["path: =/a", "path: =/a, query: { q: x }"], hidden(1, "routes[0]", order)),
+        (&["path: '~a'", "path: '~a', header: { x-y: z }"], hidden(1, "routes[0]", order)),
+        (
+            &["path: /a, header: { a: b }", "path: /a, header: { a: b, c: d }"],
+            hidden(1, "routes[0]", order),
+        ),
+        (&["path: /a, header: { a: b }", "path: /a, header: { a: c, c: d }"], String::new()),
+        (&["path: /a, host: '*.b'", "path: /a, host: x.b, method: GET"], String::new()),
+        // What is more specific comes before.
+        (&["", "path: /a"], String::new()),
+        (&["path: /a", "path: =/a"], String::new()),
+        (&["", "host: a"], String::new()),
+    ];
+    for (routes, expected) in cases {
+        let routes =
+            routes.iter().map(|route| format!("  - match: {{ {route} }}\n    respond: {{}}\n"));
+        let text = with(ROUTE, &routes.collect::<String>());
+        let said = super::said(&text);
+        assert_eq!(said, expected, "what is said about\n{text}");
+    }
 }
 
 /// What is said of a file whose listeners are `listeners`, and whose one route has `keys`.
