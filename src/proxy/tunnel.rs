@@ -27,10 +27,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 /// The first byte of a WebSocket's Close frame: final, opcode 8 (RFC 6455 section 5.2).
 const FIN_AND_CLOSE: u8 = 0x88;
-/// In the second byte of a frame: the payload is masked, as all of a client's are.
-const MASKED: u8 = 0x80;
-/// The most that a Close frame is: two bytes, four of the mask, a payload of at most 125 (RFC 6455 section 5.5).
-const CLOSE_FRAME: usize = 131;
+/// The most that a worker's Close frame is: two bytes, and a payload of at most 125 (RFC 6455 section 5.5).
+const CLOSE_FRAME: usize = 127;
 
 /// One end of a tunnel, with what was read from it before the tunnel began.
 struct Side {
@@ -40,7 +38,7 @@ struct Side {
 
 /// Passes the worker's word on that it switches protocols, then everything else, and writes into `exchange` what happened.
 pub async fn switch(
-    mut client: Downstream,
+    mut client: Box<Downstream>,
     connection: Connection,
     head: ResponseHeader,
     bounds: &Bounds<'_>,
@@ -83,13 +81,6 @@ enum First {
     Nothing(Cause),
 }
 
-/// Whose frame it is.
-#[derive(Debug, Clone, Copy)]
-enum Sender {
-    Client,
-    Worker,
-}
-
 /// Which side of a direction failed.
 enum Broken {
     From,
@@ -113,14 +104,15 @@ async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
         First::FromClient(ended) => {
             let late = timeout(CLOSING, down).await.is_err();
             match ended {
-                Err(Broken::To) if !moved.is_closed() => Some(Cause::UpstreamClosed),
+                Err(Broken::To) if !moved.down.ends_with_close() => Some(Cause::UpstreamClosed),
                 _ => late.then_some(Cause::ClientClosed),
             }
         }
         First::ToClient(ended) => {
             let late = timeout(CLOSING, up).await.is_err();
             let client_is_gone = matches!(ended, Err(Broken::To));
-            let broke_off = !client_is_gone && !moved.is_closed();
+            // Whatever the client said: a worker that has heard its Close frame answers with one.
+            let broke_off = !client_is_gone && !moved.down.ends_with_close();
             (late || broke_off).then_some(Cause::UpstreamClosed)
         }
         First::Nothing(cause) => Some(cause),
@@ -199,11 +191,6 @@ impl Moved {
         Self { up: Counter::new(), down: Counter::new() }
     }
 
-    /// Whether a side has sent a Close frame. A worker that ends the connection before has not closed it but gone.
-    fn is_closed(&self) -> bool {
-        self.down.ends_with_close(Sender::Worker) || self.up.ends_with_close(Sender::Client)
-    }
-
     fn last(&self) -> Instant {
         self.up.last.lock().at.max(self.down.last.lock().at)
     }
@@ -225,17 +212,14 @@ impl Counter {
         last.tail.drain(..too_much);
     }
 
-    /// Whether what moved ends with a Close frame (RFC 6455 sections 5.2 and 5.5.1).
-    fn ends_with_close(&self, sender: Sender) -> bool {
-        let (mask, overhead) = match sender {
-            Sender::Worker => (0, 2),
-            Sender::Client => (MASKED, 6),
-        };
+    /// Whether what moved ends with a Close frame of a worker, which is not masked (RFC 6455 sections 5.2 and 5.5.1). One
+    /// that ends the connection without it has not closed it but gone.
+    fn ends_with_close(&self) -> bool {
         let last = self.last.lock();
-        (overhead..=last.tail.len()).any(|length| {
+        (2..=last.tail.len()).any(|length| {
             let frame = last.tail.get(last.tail.len() - length..);
-            let size = u8::try_from(length - overhead).unwrap_or(u8::MAX);
-            matches!(frame, Some([FIN_AND_CLOSE, second, ..]) if *second == mask | size)
+            let size = u8::try_from(length - 2).unwrap_or(u8::MAX);
+            matches!(frame, Some([FIN_AND_CLOSE, second, ..]) if *second == size)
         })
     }
 
@@ -260,14 +244,10 @@ mod tests {
             (&[&[0; 1000], &long], true),
             (&[&long, b"\x81\x02hi"], false),
         ];
-        let masked = Counter::new();
-        masked.add(b"\x81\x82maskhi\x88\x82mask\x03\xe8");
-        assert!(masked.ends_with_close(Sender::Client), "a client's");
-        assert!(!masked.ends_with_close(Sender::Worker), "which is none of a worker's");
         for (pieces, expected) in cases {
             let counter = Counter::new();
             pieces.iter().for_each(|piece| counter.add(piece));
-            assert_eq!(counter.ends_with_close(Sender::Worker), expected, "{pieces:?}");
+            assert_eq!(counter.ends_with_close(), expected, "{pieces:?}");
         }
     }
 }

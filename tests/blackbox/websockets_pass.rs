@@ -11,6 +11,10 @@ use crate::support::stub::Stub;
 use crate::support::uvicorn::{Uvicorn, run_python, supervised, test_app};
 
 /// An edge before the test app: `/…` over TCP, `/sub/…` on the same app below a prefix that is stripped.
+/// A worker's word that it speaks WebSocket from now on.
+const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
 fn edge_before(worker: SocketAddr) -> Edge {
     let routes = "  - { match: { path: /sub }, upstream: u, rewrite: { strip_prefix: /sub } }\n  - upstream: u";
     Edge::before(&[worker], routes)
@@ -206,14 +210,12 @@ return sum(await asyncio.gather(*(one(number) for number in range(100))))
 
 #[test]
 fn bytes_directly_behind_the_handshake_arrive() {
-    const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-                          sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     for (name, parts) in [
-        ("in one write", vec![format!("{ANSWER}\u{1}first bytes")]),
-        ("in two", vec![ANSWER.to_owned(), "\u{1}first bytes".to_owned()]),
+        ("in one write", vec![format!("{SWITCHING}\u{1}first bytes")]),
+        ("in two", vec![SWITCHING.to_owned(), "\u{1}first bytes".to_owned()]),
         (
             "cut in the head",
-            vec![ANSWER[..40].to_owned(), format!("{}\u{1}first bytes", &ANSWER[40..])],
+            vec![SWITCHING[..40].to_owned(), format!("{}\u{1}first bytes", &SWITCHING[40..])],
         ),
     ] {
         let worker = Stub::start(move |mut accepted| {
@@ -244,6 +246,45 @@ fn bytes_directly_behind_the_handshake_arrive() {
         assert_eq!(client.bytes(4), b"late", "{name}: what it said then");
         client.finish();
         assert_eq!(client.rest(), b"", "{name}: ended by FIN");
+    }
+}
+
+/// Who has heard a Close frame answers with one (RFC 6455 §5.5.1): a worker that ends the connection without it is gone,
+/// and so it is for a client, which reads 1006.
+#[test]
+fn a_worker_closes_with_a_close_frame_or_is_gone() {
+    let asked: &[u8] = b"\x88\x82mask\x6e\x89";
+    let message: &[u8] = b"\x81\x02hi";
+    let close: &[u8] = b"\x88\x02\x03\xe8";
+    for (name, is_asked, says, expected) in [
+        ("that it was asked for", true, close, "ok"),
+        ("of its own accord", false, close, "ok"),
+        ("after a message", false, &[message, close].concat(), "ok"),
+        ("without an answer", true, b"".as_slice(), "upstream_closed"),
+        ("with something else", true, message, "upstream_closed"),
+        ("out of the blue", false, message, "upstream_closed"),
+    ] {
+        let said = says.to_vec();
+        let worker = Stub::start(move |mut accepted| {
+            let Some(_) = accepted.request_head() else {
+                return;
+            };
+            accepted.send(SWITCHING);
+            if is_asked && accepted.bytes(asked.len()).is_none() {
+                return;
+            }
+            accepted.send(&said);
+        });
+        let edge = edge_before(worker.address());
+        let mut client = edge.connect();
+        client.send(handshake("/ws"));
+        assert_eq!(client.head().map(|(status, _)| status), Some(101), "{name}");
+        if is_asked {
+            client.send(asked);
+        }
+        assert_eq!(client.rest(), says, "{name}: what the worker said");
+        drop(client);
+        assert_eq!(edge.only_log_line()["edge.termination"], expected, "{name}");
     }
 }
 
