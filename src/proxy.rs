@@ -99,7 +99,7 @@ struct App {
 
 #[async_trait]
 impl Serve for App {
-    async fn serve(&self, client: Downstream) -> Option<Box<ClientStream>> {
+    async fn serve(&self, client: Box<Downstream>) -> Option<Box<ClientStream>> {
         let mut exchange =
             Exchange::begin(Arc::clone(&self.shared), &self.connection, client.began());
         let client = self.handle(client, &mut exchange).await?;
@@ -133,7 +133,11 @@ impl Serve for App {
 
 impl App {
     /// Serves one request. The client comes back when its connection may be used or closed in order.
-    async fn handle(&self, mut client: Downstream, exchange: &mut Exchange) -> Option<Downstream> {
+    async fn handle(
+        &self,
+        mut client: Box<Downstream>,
+        exchange: &mut Exchange,
+    ) -> Option<Box<Downstream>> {
         let request = Request::read(&mut client);
         let identity = self.identify(&mut client, exchange);
         let admitted = match &request {
@@ -183,9 +187,9 @@ impl App {
         request: &Request,
         identity: &Identity,
         route: usize,
-        client: Downstream,
+        client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Option<Downstream> {
+    ) -> Option<Box<Downstream>> {
         let snapshot = Arc::clone(&exchange.snapshot);
         let route = &snapshot.routes.get(route)?.config;
         match &route.action {
@@ -216,9 +220,9 @@ impl App {
 /// Sends an answer that the configuration asks for.
 async fn reply(
     answer: Answer,
-    mut client: Downstream,
+    mut client: Box<Downstream>,
     exchange: &mut Exchange,
-) -> Option<Downstream> {
+) -> Option<Box<Downstream>> {
     let status = answer.status.as_u16();
     let id = exchange.request_id.clone();
     match answer.send_dressed(&mut client, &id, |head| exchange.dress(head)).await {
@@ -239,7 +243,11 @@ async fn reply(
 }
 
 /// Tells the client what went wrong.
-async fn fail(mut client: Downstream, cause: Cause, exchange: &mut Exchange) -> Option<Downstream> {
+async fn fail(
+    mut client: Box<Downstream>,
+    cause: Cause,
+    exchange: &mut Exchange,
+) -> Option<Box<Downstream>> {
     exchange.answered(cause);
     if cause == Cause::ClientClosed {
         client.abort().await;

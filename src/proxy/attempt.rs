@@ -36,9 +36,9 @@ impl Errand<'_> {
         &mut self,
         slot: Slot,
         retry: Option<Retry>,
-        mut client: Downstream,
+        mut client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Result<Forwarded, (Downstream, Failure)> {
+    ) -> Result<Forwarded, (Box<Downstream>, Failure)> {
         // Nobody is to compute for a client that is gone.
         if client.is_reset().await {
             return Err((client, Failure::ours(Cause::ClientClosed)));
@@ -138,9 +138,9 @@ impl Errand<'_> {
         &mut self,
         connection: Connection,
         slot: Slot,
-        mut client: Downstream,
+        mut client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Result<Forwarded, (Downstream, Failure)> {
+    ) -> Result<Forwarded, (Box<Downstream>, Failure)> {
         if let Err(cause) = self.begin(&slot, &client, exchange) {
             slot.park(connection, Keeping::Anybody, Check::Notes);
             return Err((client, Failure::ours(cause)));
@@ -214,9 +214,9 @@ impl Errand<'_> {
         &mut self,
         connection: Option<Connection>,
         slot: Slot,
-        mut client: Downstream,
+        mut client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Result<Forwarded, (Downstream, Failure)> {
+    ) -> Result<Forwarded, (Box<Downstream>, Failure)> {
         let status = exchange.sent_status.unwrap_or_default();
         match connection {
             Some(connection) if self.forward.request.has_unusual_body() => connection.close(),
@@ -238,13 +238,14 @@ impl Errand<'_> {
         &self,
         connection: Connection,
         head: ResponseHead,
-        client: Downstream,
+        client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Result<Forwarded, (Downstream, Failure)> {
+    ) -> Result<Forwarded, (Box<Downstream>, Failure)> {
         match response_head::switching(&head, &exchange.request_id) {
             Ok(mut head) => {
                 exchange.dress(&mut head);
-                tunnel::switch(client, connection, head, &self.bounds, exchange).await;
+                // Boxed: a tunnel is large, and requests that have none would carry room for it.
+                Box::pin(tunnel::switch(client, connection, head, &self.bounds, exchange)).await;
                 Ok(Forwarded::Gone)
             }
             Err(cause) => {

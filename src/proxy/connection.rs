@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use crate::listener::{Arrival, ClientStream};
 
-use super::downstream::{Downstream, stream_of};
+use super::downstream::Downstream;
 
 /// Bytes of an HTTP/2 response that wait in memory for a client that does not take them, of up to 100 streams each. The
 /// engine's default is 400 KiB, and a response that fits in there counts as sent.
@@ -34,7 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[async_trait]
 pub trait Serve: Send + Sync + 'static {
     /// Serves one request. The stream comes back when another one may follow on it.
-    async fn serve(&self, client: Downstream) -> Option<Box<ClientStream>>;
+    async fn serve(&self, client: Box<Downstream>) -> Option<Box<ClientStream>>;
 
     /// Answers what came in the place of a request; the connection ends with it.
     async fn refuse(&self, stream: Box<ClientStream>);
@@ -88,30 +88,12 @@ async fn service_of<S: Serve>(
     stream: Box<ClientStream>,
     shutdown: &ShutdownWatch,
 ) -> Option<Box<ClientStream>> {
-    let mut session = Box::new(ServerSession::new_http1(stream));
-    if read_head(&mut session).await {
-        return service.serve(Downstream::http1(session, shutdown.clone())).await;
+    let mut client = Downstream::http1(stream, shutdown.clone());
+    if client.read_head().await {
+        return service.serve(client).await;
     }
-    service.refuse(stream_of(session)?).await;
+    service.refuse(client.into_stream()?).await;
     None
-}
-
-/// Whether the engine takes the head, too.
-async fn read_head(session: &mut ServerSession) -> bool {
-    let ServerSession::H1(http1) = session else {
-        return false;
-    };
-    // The stream keeps the deadlines of a head; the engine's are per read and would not.
-    http1.set_read_timeout(None);
-    // Whether the body was read is known here and not to the engine.
-    http1.set_close_on_response_before_downstream_finish(false);
-    match http1.read_request().await {
-        Ok(read) => read.is_some(),
-        Err(error) => {
-            log::debug!("The engine refused a request that the gate let pass: {error}");
-            false
-        }
-    }
 }
 
 /// A connection on which HTTP/2 is spoken, as the engine's application.
@@ -201,7 +183,7 @@ impl<S: Serve> HttpServerApp for Http2<S> {
         let _in_flight = InFlight::enter(&self.active);
         // The engine goes on with the connection by itself.
         let delivered = Arc::clone(&self.delivered);
-        let client = Downstream::http2(Box::new(session), delivered, shutdown.clone());
+        let client = Downstream::http2(session, delivered, shutdown.clone());
         let _ = self.service.serve(client).await;
         None
     }

@@ -42,10 +42,9 @@ const HTTP2_PIECE: usize = 16 * 1024;
 const DEFAULT_PATIENCE: Patience =
     Patience { each: Some(super::PATIENCE), total: None, rate: None };
 
-/// One request's client.
+/// One request's client. On the heap: it is large, and is handed from phase to phase.
 pub struct Downstream {
-    /// On the heap: it is large, and a client is handed from phase to phase.
-    session: Box<ServerSession>,
+    session: ServerSession,
     /// Of HTTP/1.1; the engine knows of an HTTP/2 body.
     incoming: Incoming,
     /// Body bytes of the response written so far.
@@ -55,24 +54,42 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// Wraps a session whose request was read. A response that begins after `shutdown` ends its connection.
-    pub fn http1(session: Box<ServerSession>, shutdown: ShutdownWatch) -> Self {
-        let stream = session.as_http1().and_then(client_stream_of);
-        let taken = Taken::ByClient(stream.map(ClientStream::taken).unwrap_or_default());
-        let framing = stream.and_then(ClientStream::head).map(|head| head.parts.framing);
+    /// The client that sent the head which `stream` holds; the engine has not read it yet ([`Self::read_head`]). A
+    /// response that begins after `shutdown` ends its connection.
+    pub fn http1(stream: Box<ClientStream>, shutdown: ShutdownWatch) -> Box<Self> {
+        let framing = stream.head().map(|head| head.parts.framing);
         let incoming = framing.map_or(Incoming::Over, Incoming::of);
-        let writing = Writing::new(DEFAULT_PATIENCE, taken);
-        Self { session, incoming, sent: 0, writing, shutdown }
+        let writing = Writing::new(DEFAULT_PATIENCE, Taken::ByClient(stream.taken()));
+        let session = ServerSession::new_http1(stream);
+        Box::new(Self { session, incoming, sent: 0, writing, shutdown })
     }
 
-    /// The same with HTTP/2; `delivered` counts what the client takes of all its streams.
+    /// The same with HTTP/2, whose head the engine has read; `delivered` counts what the client takes of all its streams.
     pub fn http2(
-        session: Box<ServerSession>,
+        session: ServerSession,
         delivered: Arc<AtomicU64>,
         shutdown: ShutdownWatch,
-    ) -> Self {
+    ) -> Box<Self> {
         let writing = Writing::new(DEFAULT_PATIENCE, Taken::OnAllStreams(delivered));
-        Self { session, incoming: Incoming::Over, sent: 0, writing, shutdown }
+        Box::new(Self { session, incoming: Incoming::Over, sent: 0, writing, shutdown })
+    }
+
+    /// Whether the engine takes the head, too.
+    pub async fn read_head(&mut self) -> bool {
+        let ServerSession::H1(session) = &mut self.session else {
+            return true;
+        };
+        // The stream keeps the deadlines of a head; the engine's are per read and would not.
+        session.set_read_timeout(None);
+        // Whether the body was read is known here and not to the engine.
+        session.set_close_on_response_before_downstream_finish(false);
+        match session.read_request().await {
+            Ok(read) => read.is_some(),
+            Err(error) => {
+                log::debug!("The engine refused a request that the gate let pass: {error}");
+                false
+            }
+        }
     }
 
     /// The request line and what else of the head is not in its headers.
@@ -255,7 +272,7 @@ impl Downstream {
     }
 
     /// Breaks the response off, so that the client cannot take it for complete.
-    pub async fn abort(mut self) {
+    pub async fn abort(mut self: Box<Self>) {
         match self.session.as_http1() {
             Some(session) => {
                 let framed = session.response_written().is_some_and(|head| {
@@ -272,9 +289,9 @@ impl Downstream {
     }
 
     /// The connection, ready for its next request; `None` when it is closed or was HTTP/2.
-    pub async fn into_next(self) -> Option<Box<ClientStream>> {
+    pub async fn into_next(self: Box<Self>) -> Option<Box<ClientStream>> {
         let keep = self.session.as_http1()?.will_keepalive();
-        let mut stream = stream_of(self.session)?;
+        let mut stream = self.into_stream()?;
         if keep {
             stream.expect_head();
             return Some(stream);
@@ -283,9 +300,13 @@ impl Downstream {
         None
     }
 
-    /// The bare connection, for a tunnel; `None` for HTTP/2.
-    pub fn into_stream(self) -> Option<ClientStream> {
-        stream_of(self.session).map(|stream| *stream)
+    /// The bare connection; `None` for HTTP/2.
+    pub fn into_stream(self: Box<Self>) -> Option<Box<ClientStream>> {
+        match self.session {
+            // It is ours: the listener made it.
+            ServerSession::H1(session) => session.into_inner().into_any().downcast().ok(),
+            _ => None,
+        }
     }
 
     fn hold(&self) {
@@ -301,12 +322,4 @@ impl Downstream {
 
 fn client_stream_of(session: &HttpSession) -> Option<&ClientStream> {
     session.stream().as_any().downcast_ref()
-}
-
-/// The stream of an HTTP/1.1 session as ours, which it is: the listener made it.
-pub fn stream_of(session: Box<ServerSession>) -> Option<Box<ClientStream>> {
-    match *session {
-        ServerSession::H1(session) => session.into_inner().into_any().downcast().ok(),
-        _ => None,
-    }
 }

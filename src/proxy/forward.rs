@@ -42,9 +42,9 @@ pub struct Forward<'a> {
 /// How forwarding ended.
 pub enum Forwarded {
     /// The client has its response, or as much of it as there will be.
-    Done(Downstream),
+    Done(Box<Downstream>),
     /// The client has nothing yet, and must be told why.
-    Failed(Downstream, Cause),
+    Failed(Box<Downstream>, Cause),
     /// The connection is gone: broken off, or used up by a tunnel.
     Gone,
 }
@@ -71,7 +71,7 @@ pub(super) struct Errand<'a> {
 
 impl<'a> Forward<'a> {
     /// Serves the request from the route's upstream and writes into `exchange` what happened.
-    pub async fn run(self, mut client: Downstream, exchange: &mut Exchange) -> Forwarded {
+    pub async fn run(self, mut client: Box<Downstream>, exchange: &mut Exchange) -> Forwarded {
         let snapshot = Arc::clone(&exchange.snapshot);
         let Some(upstream) = snapshot.upstreams.get(self.action.upstream) else {
             return Forwarded::Failed(client, Cause::Internal);
@@ -92,7 +92,7 @@ impl<'a> Forward<'a> {
         let is_private = authenticates || upstream.pool.policy().reuse == Reuse::PerClient;
         let of = self.private.client(self.identity.ip);
         let own = self.private.worker_of(&upstream.pool, of);
-        let errand = Errand {
+        let mut errand = Errand {
             upstream,
             retries: Retries {
                 policy: &upstream.retry,
@@ -131,7 +131,7 @@ impl<'a> Forward<'a> {
 }
 
 impl Errand<'_> {
-    async fn run(mut self, mut client: Downstream, exchange: &mut Exchange) -> Forwarded {
+    async fn run(&mut self, mut client: Box<Downstream>, exchange: &mut Exchange) -> Forwarded {
         let mut last: Option<Failure> = None;
         loop {
             let wanted = Wanted {

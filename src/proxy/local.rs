@@ -63,7 +63,7 @@ struct Local<R> {
 
 #[async_trait]
 impl<R: Respond> Serve for Local<R> {
-    async fn serve(&self, mut client: Downstream) -> Option<Box<ClientStream>> {
+    async fn serve(&self, mut client: Box<Downstream>) -> Option<Box<ClientStream>> {
         let id = new_id();
         let answer = match Request::read(&mut client) {
             Ok(request) => self.respond(&request, client.headers(), &id).await,

@@ -146,7 +146,7 @@ impl Relay<'_> {
     /// to be sent ([`Downstream::finish`]): what is done with the connection is done before its client can ask again.
     pub async fn run(self, mut connection: Connection) -> Result<End, Broken> {
         let now = Instant::now();
-        let running = Running {
+        let mut running = Running {
             deadline: Deadline::default(),
             begun: now,
             asked: now,
@@ -173,7 +173,7 @@ impl Relay<'_> {
 }
 
 impl Running<'_> {
-    async fn carry(mut self, connection: &mut Connection) -> Result<Step, Broken> {
+    async fn carry(&mut self, connection: &mut Connection) -> Result<Step, Broken> {
         let cut = self.relay.bounds.cut.clone();
         let mut cut = pin!(cut.cancelled());
         loop {

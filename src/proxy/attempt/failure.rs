@@ -64,9 +64,9 @@ impl Errand<'_> {
         broken: Broken,
         is_mute: bool,
         worker: &Arc<Worker>,
-        client: Downstream,
+        client: Box<Downstream>,
         exchange: &mut Exchange,
-    ) -> Result<Forwarded, (Downstream, Failure)> {
+    ) -> Result<Forwarded, (Box<Downstream>, Failure)> {
         if let Some(error) = &broken.error {
             exchange.error = Some(error.to_string());
         }
@@ -127,7 +127,7 @@ impl Errand<'_> {
 /// Ends a response that has begun and cannot be completed.
 pub(super) async fn break_off(
     cause: Cause,
-    client: Downstream,
+    client: Box<Downstream>,
     exchange: &mut Exchange,
 ) -> Forwarded {
     exchange.aborted(cause);
