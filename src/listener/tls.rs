@@ -154,7 +154,10 @@ impl Acceptor {
     ) -> Result<(Box<Session>, Secured), Refused> {
         let hello = before(end, handshake::hello(socket)).await.ok_or(Failure::Timeout)??;
         // Clients that have said nothing take nobody's place; those that have wait for theirs.
-        let place = before(end, self.places.acquire()).await.ok_or(Failure::Crowded)?;
+        let place = before(end, self.places.acquire()).await;
+        // One that comes with the last moment is none: the time went by in the wait for it.
+        let in_time = place.filter(|_| end.is_none_or(|end| Instant::now() < end));
+        let place = in_time.ok_or(Failure::Crowded)?;
         let rules = self.rules.load_full();
         let shaken = before(end, handshake::shake(&rules, hello)).await;
         drop(place);
