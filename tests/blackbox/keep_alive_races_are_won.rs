@@ -83,6 +83,18 @@ fn by_the_default_policy_nothing_is_lost_before_uvicorn() {
     }
 }
 
+/// After an exception in the app Uvicorn closes the connection without a word. Who comes next has nothing to do with it.
+#[test]
+fn nothing_is_lost_because_the_app_failed_for_somebody_else() {
+    let worker = Uvicorn::start(&["--log-level", "critical"]);
+    let edge = Edge::before(&[worker.address()], "");
+    let mut client = edge.connect();
+    for round in 0..200 {
+        assert_eq!(client.get("/boom").status, 500, "round {round}");
+        assert_eq!(client.post("/echo", "body").status, 200, "round {round}");
+    }
+}
+
 /// Against all advice the edge keeps connections for longer than the worker does, so that requests and closes do meet.
 #[test]
 fn with_too_long_an_idle_timeout_nothing_is_lost_that_may_be_sent_again() {

@@ -28,6 +28,9 @@ pub struct Connections {
     /// the handshake of NTLM, which takes several requests on one connection.) Users that a trusted
     /// proxy sends over one connection are told apart by their addresses; where they share one, that
     /// proxy has to keep their connections apart.
+    ///
+    /// After a 500 a connection is closed, unless it serves one client only: Uvicorn closes it after an
+    /// exception in the app, does not say so, and a POST that came upon that would be lost.
     pub reuse: Reuse,
 
     /// How long an unused connection is kept. Default: `4s` for `servers`, `60s` for `app`.

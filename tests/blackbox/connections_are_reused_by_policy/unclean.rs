@@ -20,15 +20,18 @@ enum Unclean {
     OldVersion,
     /// The client leaves in the middle of the answer.
     ClientLeaves,
+    /// The app failed: Uvicorn closes then, and does not say so.
+    Failure,
 }
 
-const ALL: [Unclean; 6] = [
+const ALL: [Unclean; 7] = [
     Unclean::EarlyAnswer,
     Unclean::ExtraBytes,
     Unclean::UntilClose,
     Unclean::AnnouncedClose,
     Unclean::OldVersion,
     Unclean::ClientLeaves,
+    Unclean::Failure,
 ];
 
 /// Answers every request with the number of its connection, the first one of all uncleanly.
@@ -57,6 +60,9 @@ fn serve(unclean: Unclean, mut accepted: Accepted) {
             }
             Unclean::ClientLeaves => {
                 accepted.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf");
+            }
+            Unclean::Failure => {
+                accepted.send("HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n0");
             }
         }
     }
@@ -114,6 +120,9 @@ fn it_is_closed_by_fin() {
                 Unclean::AnnouncedClose => {
                     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n";
                     accepted.send(format!("{head}0"));
+                }
+                Unclean::Failure => {
+                    accepted.send("HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n0");
                 }
                 _ => {
                     accepted.send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n0extra");
