@@ -88,12 +88,13 @@ async fn service_of<S: Serve>(
     stream: Box<ClientStream>,
     shutdown: &ShutdownWatch,
 ) -> Option<Box<ClientStream>> {
-    let mut client = Downstream::http1(stream, shutdown.clone());
-    if client.read_head().await {
-        return service.serve(client).await;
+    match Downstream::http1(stream, shutdown.clone()).await {
+        Ok(client) => service.serve(client).await,
+        Err(stream) => {
+            service.refuse(stream?).await;
+            None
+        }
     }
-    service.refuse(client.into_stream()?).await;
-    None
 }
 
 /// A connection on which HTTP/2 is spoken, as the engine's application.

@@ -4,6 +4,7 @@ mod incoming;
 mod writing;
 
 use std::future::poll_fn;
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -42,42 +43,53 @@ const HTTP2_PIECE: usize = 16 * 1024;
 const DEFAULT_PATIENCE: Patience =
     Patience { each: Some(super::PATIENCE), total: None, rate: None };
 
-/// One request's client. On the heap: it is large, and is handed from phase to phase.
+/// One request's client. Goes from phase to phase in a [`Box`], for it is large.
 pub struct Downstream {
     session: ServerSession,
     /// Of HTTP/1.1; the engine knows of an HTTP/2 body.
     incoming: Incoming,
     /// Body bytes of the response written so far.
     sent: u64,
+    /// Of HTTP/2: the last of them, kept until it is known whether they are the end, which then goes with them. A client
+    /// that knows the length may leave once it has it.
+    tail: Bytes,
     writing: Writing,
     shutdown: ShutdownWatch,
 }
 
 impl Downstream {
-    /// The client that sent the head which `stream` holds; the engine has not read it yet ([`Self::read_head`]). A
-    /// response that begins after `shutdown` ends its connection.
-    pub fn http1(stream: Box<ClientStream>, shutdown: ShutdownWatch) -> Box<Self> {
+    /// The client that sent the head which `stream` holds. A response that begins after `shutdown` ends its connection.
+    ///
+    /// # Errors
+    /// The stream, when the engine does not take the head.
+    pub async fn http1(
+        stream: Box<ClientStream>,
+        shutdown: ShutdownWatch,
+    ) -> Result<Box<Self>, Option<Box<ClientStream>>> {
         let framing = stream.head().map(|head| head.parts.framing);
         let incoming = framing.map_or(Incoming::Over, Incoming::of);
         let writing = Writing::new(DEFAULT_PATIENCE, Taken::ByClient(stream.taken()));
         let session = ServerSession::new_http1(stream);
-        Box::new(Self { session, incoming, sent: 0, writing, shutdown })
+        let tail = Bytes::new();
+        let mut client = Box::new(Self { session, incoming, sent: 0, tail, writing, shutdown });
+        if client.read_head().await { Ok(client) } else { Err(client.into_stream()) }
     }
 
-    /// The same with HTTP/2, whose head the engine has read; `delivered` counts what the client takes of all its streams.
+    /// The same with HTTP/2; `delivered` counts what the client takes of all its streams.
     pub fn http2(
         session: ServerSession,
         delivered: Arc<AtomicU64>,
         shutdown: ShutdownWatch,
     ) -> Box<Self> {
         let writing = Writing::new(DEFAULT_PATIENCE, Taken::OnAllStreams(delivered));
-        Box::new(Self { session, incoming: Incoming::Over, sent: 0, writing, shutdown })
+        let (incoming, tail) = (Incoming::Over, Bytes::new());
+        Box::new(Self { session, incoming, sent: 0, tail, writing, shutdown })
     }
 
     /// Whether the engine takes the head, too.
-    pub async fn read_head(&mut self) -> bool {
+    async fn read_head(&mut self) -> bool {
         let ServerSession::H1(session) = &mut self.session else {
-            return true;
+            return false;
         };
         // The stream keeps the deadlines of a head; the engine's are per read and would not.
         session.set_read_timeout(None);
@@ -235,11 +247,14 @@ impl Downstream {
     pub async fn write_body(&mut self, mut piece: Bytes) -> Result<(), Cause> {
         self.hold();
         self.sent += piece.len() as u64;
-        let Self { session, writing, .. } = self;
-        let at_once = if session.is_http2() { HTTP2_PIECE } else { usize::MAX };
+        let Self { session, tail, writing, .. } = self;
+        if !session.is_http2() {
+            return writing.within(session.write_response_body(piece, false)).await;
+        }
         while !piece.is_empty() {
-            let part = piece.split_to(piece.len().min(at_once));
-            writing.within(session.write_response_body(part, false)).await?;
+            let part = piece.split_to(piece.len().min(HTTP2_PIECE));
+            let before = mem::replace(tail, part);
+            writing.within(session.write_response_body(before, false)).await?;
         }
         Ok(())
     }
@@ -249,10 +264,10 @@ impl Downstream {
     /// # Errors
     /// The client left, or takes nothing.
     pub async fn flush(&mut self) -> Result<(), Cause> {
-        let Self { session, writing, .. } = self;
-        // HTTP/2 sends by itself.
+        let Self { session, tail, writing, .. } = self;
         let Some(stream) = session.as_http1().and_then(client_stream_of) else {
-            return Ok(());
+            // HTTP/2 sends what it has by itself.
+            return writing.within(session.write_response_body(mem::take(tail), false)).await;
         };
         stream.release();
         writing.within(stream.flush()).await
@@ -263,11 +278,11 @@ impl Downstream {
     /// # Errors
     /// The client left, or takes nothing.
     pub async fn finish(&mut self) -> Result<(), Cause> {
-        let Self { session, writing, .. } = self;
+        let Self { session, tail, writing, .. } = self;
         if let Some(stream) = session.as_http1().and_then(client_stream_of) {
             stream.release();
         }
-        let write = session.write_response_body(Bytes::new(), true);
+        let write = session.write_response_body(mem::take(tail), true);
         writing.within(write).await
     }
 
