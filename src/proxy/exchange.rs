@@ -207,11 +207,13 @@ impl Exchange {
         self.shared.cut.clone()
     }
 
-    /// The upgraded connection ended; `cause` tells what if not one of its sides ended it.
+    /// The upgraded connection ended; `cause` tells what if not one of its sides ended it in order.
     pub fn tunnelled(&mut self, cause: Option<Cause>) {
         let termination =
             cause.map_or(TERMINATION_OK, |cause| cause.outcome().termination.as_str());
-        self.end = Some(End { status: 101, termination, aborted: false });
+        // A client that is gone misses nothing, and what nobody speaks on is nothing to break off.
+        let is_missed = |cause: Cause| !matches!(cause, Cause::ClientClosed | Cause::WebsocketIdle);
+        self.end = Some(End { status: 101, termination, aborted: cause.is_some_and(is_missed) });
     }
 }
 

@@ -25,10 +25,13 @@ const READ_SIZE: usize = 16 * 1024;
 /// How long the other side may take to end, once one side has: a WebSocket's closing handshake is over by then.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// The first byte of a WebSocket's Close frame: final, opcode 8 (RFC 6455 section 5.2).
-const FIN_AND_CLOSE: u8 = 0x88;
-/// The most that a worker's Close frame is: two bytes, and a payload of at most 125 (RFC 6455 section 5.5).
-const CLOSE_FRAME: usize = 127;
+/// The first byte of a WebSocket's Close and Pong frames: final, opcodes 8 and 10 (RFC 6455 section 5.2).
+const CLOSE: u8 = 0x88;
+const PONG: u8 = 0x8a;
+/// The most that a control frame of a worker holds besides its two first bytes (RFC 6455 section 5.5).
+const MAX_PAYLOAD: u8 = 125;
+/// What is kept of the end: the largest Close frame, and a few Pongs after it.
+const MAX_END: usize = 512;
 
 /// One end of a tunnel, with what was read from it before the tunnel began.
 struct Side {
@@ -104,7 +107,7 @@ async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
         First::FromClient(ended) => {
             let late = timeout(CLOSING, down).await.is_err();
             match ended {
-                Err(Broken::To) if !moved.down.ends_with_close() => Some(Cause::UpstreamClosed),
+                Err(Broken::To) if !moved.ends_with_close() => Some(Cause::UpstreamClosed),
                 _ => late.then_some(Cause::ClientClosed),
             }
         }
@@ -112,8 +115,11 @@ async fn run(client: Side, worker: Side, bounds: &Bounds<'_>) -> Traffic {
             let late = timeout(CLOSING, up).await.is_err();
             let client_is_gone = matches!(ended, Err(Broken::To));
             // Whatever the client said: a worker that has heard its Close frame answers with one.
-            let broke_off = !client_is_gone && !moved.down.ends_with_close();
-            (late || broke_off).then_some(Cause::UpstreamClosed)
+            if !client_is_gone && !moved.ends_with_close() {
+                Some(Cause::UpstreamClosed)
+            } else {
+                late.then_some(Cause::ClientClosed)
+            }
         }
         First::Nothing(cause) => Some(cause),
     };
@@ -180,15 +186,21 @@ struct Counter {
     last: Mutex<Last>,
 }
 
-/// The last movement: when it was, and the bytes that may hold a frame.
+/// The last movement.
 struct Last {
     at: Instant,
-    tail: Vec<u8>,
+    /// The bytes that may hold a Close frame; `None` where nobody asks.
+    end: Option<Vec<u8>>,
 }
 
 impl Moved {
     fn new() -> Self {
-        Self { up: Counter::new(), down: Counter::new() }
+        Self { up: Counter::new(None), down: Counter::new(Some(Vec::new())) }
+    }
+
+    /// Whether the worker has sent a Close frame. One that ends the connection without it has not closed it but gone.
+    fn ends_with_close(&self) -> bool {
+        self.down.last.lock().end.as_deref().is_some_and(ends_with_close)
     }
 
     fn last(&self) -> Instant {
@@ -197,34 +209,48 @@ impl Moved {
 }
 
 impl Counter {
-    fn new() -> Self {
-        let last = Last { at: Instant::now(), tail: Vec::new() };
-        Self { bytes: 0.into(), last: last.into() }
+    fn new(end: Option<Vec<u8>>) -> Self {
+        Self { bytes: 0.into(), last: Last { at: Instant::now(), end }.into() }
     }
 
     fn add(&self, bytes: &[u8]) {
         self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut last = self.last.lock();
         last.at = Instant::now();
-        let end = bytes.get(bytes.len().saturating_sub(CLOSE_FRAME)..);
-        last.tail.extend_from_slice(end.unwrap_or_default());
-        let too_much = last.tail.len().saturating_sub(CLOSE_FRAME);
-        last.tail.drain(..too_much);
-    }
-
-    /// Whether what moved ends with a Close frame of a worker, which is not masked (RFC 6455 sections 5.2 and 5.5.1). One
-    /// that ends the connection without it has not closed it but gone.
-    fn ends_with_close(&self) -> bool {
-        let last = self.last.lock();
-        (2..=last.tail.len()).any(|length| {
-            let frame = last.tail.get(last.tail.len() - length..);
-            let size = u8::try_from(length - 2).unwrap_or(u8::MAX);
-            matches!(frame, Some([FIN_AND_CLOSE, second, ..]) if *second == size)
-        })
+        if let Some(end) = &mut last.end {
+            end.extend_from_slice(
+                bytes.get(bytes.len().saturating_sub(MAX_END)..).unwrap_or(bytes),
+            );
+            let too_much = end.len().saturating_sub(MAX_END);
+            end.drain(..too_much);
+        }
     }
 
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether what a worker sent ends with a Close frame, which is not masked. No data follows it, but Pings that came before
+/// the client's own Close are still answered (RFC 6455 sections 5.5.1 and 5.5.2).
+fn ends_with_close(sent: &[u8]) -> bool {
+    (0..sent.len()).any(|start| {
+        let after_close = sent.get(start..).and_then(|from| after_frame(CLOSE, from));
+        let mut rest = after_close;
+        while let Some(frames @ [_, ..]) = rest {
+            rest = after_frame(PONG, frames);
+        }
+        rest.is_some()
+    })
+}
+
+/// What follows the control frame that `bytes` begin with, if that is a whole one of this kind.
+fn after_frame(kind: u8, bytes: &[u8]) -> Option<&[u8]> {
+    match bytes {
+        [first, size @ ..=MAX_PAYLOAD, payload @ ..] if *first == kind => {
+            payload.get(usize::from(*size)..)
+        }
+        _ => None,
     }
 }
 
@@ -235,7 +261,8 @@ mod tests {
     #[test]
     fn a_close_frame_is_known_at_the_end_of_what_moved() {
         let long = [b"\x88\x7d".as_slice(), &[b'x'; 125]].concat();
-        let cases: [(&[&[u8]], bool); 7] = [
+        let many = [long.as_slice(), &b"\x8a\x04ping".repeat(40)].concat();
+        let cases: [(&[&[u8]], bool); 13] = [
             (&[], false),
             (&[b"\x81\x02hi"], false),
             (&[b"\x88\x00"], true),
@@ -243,11 +270,19 @@ mod tests {
             (&[b"\x81\x02hi\x88", b"\x02\x03", b"\xe8"], true),
             (&[&[0; 1000], &long], true),
             (&[&long, b"\x81\x02hi"], false),
+            (&[&long, b"\x8a\x00", b"\x8a\x02hi"], true),
+            (&[&[0; 1000], &many], true),
+            (&[&long, b"\x8a\x00", b"\x81\x02hi"], false),
+            (&[&long, b"\x8a\x03hi"], false),
+            (&[b"\x8a\x00"], false),
+            (&[b"\x88\x82mask\x03\xe8"], false),
         ];
         for (pieces, expected) in cases {
-            let counter = Counter::new();
-            pieces.iter().for_each(|piece| counter.add(piece));
-            assert_eq!(counter.ends_with_close(), expected, "{pieces:?}");
+            let moved = Moved::new();
+            pieces.iter().for_each(|piece| moved.down.add(piece));
+            assert_eq!(moved.ends_with_close(), expected, "{pieces:?}");
+            pieces.iter().for_each(|piece| moved.up.add(piece));
+            assert_eq!(moved.up.bytes(), moved.down.bytes(), "counted in both directions");
         }
     }
 }

@@ -10,11 +10,11 @@ use crate::support::edge::Edge;
 use crate::support::stub::Stub;
 use crate::support::uvicorn::{Uvicorn, run_python, supervised, test_app};
 
-/// An edge before the test app: `/…` over TCP, `/sub/…` on the same app below a prefix that is stripped.
 /// A worker's word that it speaks WebSocket from now on.
 const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
                          sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
+/// An edge before the test app: `/…` over TCP, `/sub/…` on the same app below a prefix that is stripped.
 fn edge_before(worker: SocketAddr) -> Edge {
     let routes = "  - { match: { path: /sub }, upstream: u, rewrite: { strip_prefix: /sub } }\n  - upstream: u";
     Edge::before(&[worker], routes)
@@ -260,9 +260,11 @@ fn a_worker_closes_with_a_close_frame_or_is_gone() {
         ("that it was asked for", true, close, "ok"),
         ("of its own accord", false, close, "ok"),
         ("after a message", false, &[message, close].concat(), "ok"),
+        ("before it answers a ping", true, &[close, b"\x8a\x04ping"].concat(), "ok"),
         ("without an answer", true, b"".as_slice(), "upstream_closed"),
         ("with something else", true, message, "upstream_closed"),
         ("out of the blue", false, message, "upstream_closed"),
+        ("and goes on", true, &[close, message].concat(), "upstream_closed"),
     ] {
         let said = says.to_vec();
         let worker = Stub::start(move |mut accepted| {
@@ -284,7 +286,10 @@ fn a_worker_closes_with_a_close_frame_or_is_gone() {
         }
         assert_eq!(client.rest(), says, "{name}: what the worker said");
         drop(client);
-        assert_eq!(edge.only_log_line()["edge.termination"], expected, "{name}");
+        let line = edge.only_log_line();
+        assert_eq!(line["edge.termination"], expected, "{name}");
+        let broke_off = expected != "ok";
+        assert_eq!(line["edge.response_aborted"] == true, broke_off, "{name}: {line}");
     }
 }
 
