@@ -1,13 +1,14 @@
 //! Whether each route can be reached, or others take all its requests.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter::repeat;
 
 use super::super::checked::{HostPattern, Match, PathPattern};
 use super::super::place::Place;
 use super::Check;
 use super::matches::identity;
 
-/// Within one host, what comes before is decided by the path (`routing::table` has the order).
+/// Host and path of a route: those that share them are told apart by their conditions, and by their order.
 type Spot<'a> = (Option<&'a HostPattern>, (Kind, &'a str));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,29 +25,27 @@ impl Check<'_> {
     /// Refuses a route that says the same as one before it, and warns of one that takes nothing because others take all
     /// that it could. Of `matches`, `None` is what was refused before.
     pub(super) fn each_is_reached(&mut self, matches: &[Option<Match>], place: &Place<'_>) {
-        let twins = self.no_twins(matches, place);
+        let twins = self.refuse_twins(matches, place);
         let spots = Spots::of(matches);
         for (index, route) in matches.iter().enumerate() {
             let Some(route) = route.as_ref().filter(|_| !twins.contains(&index)) else { continue };
             let Some(others) = spots.before(index, route) else { continue };
-            // What takes every path does so before any regular expression is asked.
-            let is_general = |other: &usize| {
-                matches.get(*other).and_then(Option::as_ref).is_some_and(|other| path(other) == ALL)
-            };
-            let advised = if path(route) != ALL && others.iter().any(is_general) {
-                "a prefix or an exact path: any prefix comes before a regular expression"
+            let names: Vec<_> = others.keys().map(|other| format!("routes[{other}]")).collect();
+            let names = names.join(" or ");
+            let is_hopeless = others.values().any(|by| *by == By::EveryPath);
+            let advised = if is_hopeless {
+                "a prefix or an exact path: any prefix comes before a regular expression".to_owned()
             } else {
-                "other conditions, or a place before it"
+                format!("other conditions, or a place before {names}")
             };
-            let others: Vec<_> = others.iter().map(|other| format!("routes[{other}]")).collect();
-            let got = format!("only requests that {} takes before it", others.join(" or "));
+            let got = format!("only requests that {names} takes first");
             let place = place.item(index).key("match");
             self.warn(place.problem_with("is never reached", got, advised));
         }
     }
 
-    /// The routes that were refused because they say the same as another.
-    fn no_twins(&mut self, matches: &[Option<Match>], place: &Place<'_>) -> BTreeSet<usize> {
+    /// Refuses routes that say the same as one before them; returns which.
+    fn refuse_twins(&mut self, matches: &[Option<Match>], place: &Place<'_>) -> BTreeSet<usize> {
         let mut first = HashMap::new();
         let mut twins = BTreeSet::new();
         for (index, matches) in matches.iter().enumerate() {
@@ -61,6 +60,14 @@ impl Check<'_> {
         }
         twins
     }
+}
+
+/// Why a route comes before another and takes all its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// It takes every path, before any regular expression is asked.
+    EveryPath,
+    Order,
 }
 
 /// The routes with the same host and path, in the order of the file.
@@ -79,17 +86,23 @@ impl<'a> Spots<'a> {
     }
 
     /// Who takes all that the route at `index` could, one for each of its hosts; `None` when something is left to it.
-    fn before(&self, index: usize, route: &Match) -> Option<BTreeSet<usize>> {
+    fn before(&self, index: usize, route: &Match) -> Option<BTreeMap<usize, By>> {
         hosts(route).into_iter().map(|host| self.before_at(host, index, route)).collect()
     }
 
-    fn before_at(&self, host: Option<&HostPattern>, index: usize, route: &Match) -> Option<usize> {
+    fn before_at(
+        &self,
+        host: Option<&HostPattern>,
+        index: usize,
+        route: &Match,
+    ) -> Option<(usize, By)> {
         let at = |path| self.0.get(&(host, path)).into_iter().flatten();
         let (kind, text) = path(route);
-        let earlier = at((kind, text)).take_while(|(other, _)| *other < index);
         let general = at(ALL).filter(|_| kind == Kind::Regex);
-        let mut found = earlier.chain(general).filter(|(_, other)| asks_no_more(other, route));
-        found.next().map(|(other, _)| *other)
+        let earlier = at((kind, text)).take_while(|(other, _)| *other < index);
+        let all = general.zip(repeat(By::EveryPath)).chain(earlier.zip(repeat(By::Order)));
+        let mut found = all.filter(|((_, other), _)| asks_no_more(other, route));
+        found.next().map(|((other, _), by)| (*other, by))
     }
 }
 

@@ -60,12 +60,12 @@ fn routes_that_others_leave_nothing_to() {
     let hidden = |route: usize, others: &str, advised: &str| {
         let line = 11 + 2 * route;
         format!(
-            "asgate.yaml:{line}:12: warning: routes[{route}].match: is never reached (got only requests that {others} takes before it, advised {advised})"
+            "asgate.yaml:{line}:12: warning: routes[{route}].match: is never reached (got only requests that {others} takes first, advised {advised})"
         )
     };
     let pattern = "a prefix or an exact path: any prefix comes before a regular expression";
-    let order = "other conditions, or a place before it";
-    let cases: [(&[&str], String); 19] = [
+    let order = "other conditions, or a place before routes[0]";
+    let cases: [(&[&str], String); 20] = [
         // A regular expression comes after every prefix, `/` too, wherever it stands.
         (&["path: '~^/v[0-9]+/'", ""], hidden(0, "routes[1]", pattern)),
         (&["", "path: '~^/v[0-9]+/'"], hidden(1, "routes[0]", pattern)),
@@ -79,6 +79,10 @@ fn routes_that_others_leave_nothing_to() {
         (&["path: '~x'", "method: GET"], String::new()),
         (&["path: '~x', method: GET", "method: [GET, HEAD]"], hidden(0, "routes[1]", pattern)),
         (&["path: '~x', method: [GET, PUT]", "method: [GET, HEAD]"], String::new()),
+        (
+            &["path: '~x', host: a", "path: '~x', host: a, method: GET", "host: a"],
+            [hidden(0, "routes[2]", pattern), hidden(1, "routes[2]", pattern)].join("\n"),
+        ),
         // Of two with the same path, the first.
         (&["path: /a", "path: /a, method: GET"], hidden(1, "routes[0]", order)),
         (&["path: /a, method: GET", "path: /a"], String::new()),
