@@ -1,7 +1,10 @@
 //! The response head that a client gets: the app's, less what only concerned the worker's connection.
 
-use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, SET_COOKIE, TRANSFER_ENCODING};
-use http::{StatusCode, Version};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{Response, StatusCode, Version};
 use pingora::http::ResponseHeader;
 
 use crate::client::X_REQUEST_ID;
@@ -16,34 +19,29 @@ use super::request::Request;
 /// # Errors
 /// [`Cause::UpstreamInvalid`] when the worker's headers cannot be passed on.
 pub fn last(
-    head: ResponseHead,
+    head: &ResponseHead,
     request: &Request,
     framing: Framing,
     request_id: &HeaderValue,
     cookie: Option<&HeaderValue>,
 ) -> Result<ResponseHeader, Cause> {
-    let status = head.status;
-    let length = head.headers.get(CONTENT_LENGTH).cloned();
-    let mut response = copy(status, &head.headers)?;
-    let invalid = |_| Cause::UpstreamInvalid;
-    match (framing, length) {
+    let mut headers = end_to_end(&head.headers)?;
+    match (framing, head.headers.get(CONTENT_LENGTH)) {
         // A 204 has no length to tell (RFC 9110 §8.6); a HEAD or 304 tells the one it would have had.
-        (Framing::Length(_), Some(length)) if status != StatusCode::NO_CONTENT => {
-            response.insert_header(CONTENT_LENGTH, length).map_err(invalid)?;
+        (Framing::Length(_), Some(length)) if head.status != StatusCode::NO_CONTENT => {
+            headers.insert(CONTENT_LENGTH, length.clone());
         }
         (Framing::Chunked | Framing::UntilClose, _) if request.version == Version::HTTP_11 => {
-            response
-                .insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))
-                .map_err(invalid)?;
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         // HTTP/1.0 bodies end with their connection, HTTP/2 bodies with their stream.
         _ => {}
     }
     if let Some(cookie) = cookie {
-        response.append_header(SET_COOKIE, cookie.clone()).map_err(invalid)?;
+        headers.append(SET_COOKIE, cookie.clone());
     }
-    response.insert_header(X_REQUEST_ID.clone(), request_id.clone()).map_err(invalid)?;
-    Ok(response)
+    headers.insert(X_REQUEST_ID.clone(), request_id.clone());
+    Ok(made_of(head.status, headers))
 }
 
 /// A 1xx head.
@@ -51,7 +49,7 @@ pub fn last(
 /// # Errors
 /// As [`last`].
 pub fn informational(head: &ResponseHead) -> Result<ResponseHeader, Cause> {
-    copy(head.status, &head.headers)
+    Ok(made_of(head.status, end_to_end(&head.headers)?))
 }
 
 /// The head that switches to another protocol.
@@ -59,26 +57,31 @@ pub fn informational(head: &ResponseHead) -> Result<ResponseHeader, Cause> {
 /// # Errors
 /// As [`last`].
 pub fn switching(head: &ResponseHead, request_id: &HeaderValue) -> Result<ResponseHeader, Cause> {
-    let mut response = copy(head.status, &head.headers)?;
-    let invalid = |_| Cause::UpstreamInvalid;
-    response.insert_header(http::header::CONNECTION, "Upgrade").map_err(invalid)?;
-    response.insert_header(http::header::UPGRADE, "websocket").map_err(invalid)?;
-    response.insert_header(X_REQUEST_ID.clone(), request_id.clone()).map_err(invalid)?;
-    Ok(response)
+    let mut headers = end_to_end(&head.headers)?;
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(X_REQUEST_ID.clone(), request_id.clone());
+    Ok(made_of(head.status, headers))
 }
 
-/// Copies all end-to-end headers but those that frame the body. The engine sets `Date`.
-fn copy(status: StatusCode, headers: &HeaderMap) -> Result<ResponseHeader, Cause> {
+/// All headers but those of the worker's connection, those that frame the body, and those that asgate (`X-Request-Id`) and
+/// the engine (`Date`) set.
+fn end_to_end(headers: &HeaderMap) -> Result<HeaderMap, Cause> {
     let nominated = Nominated::read(headers).map_err(|_| Cause::UpstreamInvalid)?;
-    let mut response = ResponseHeader::build_no_case(status, Some(headers.len() + 2))
-        .map_err(|_| Cause::UpstreamInvalid)?;
+    let mut kept = HeaderMap::with_capacity(headers.len() + 2);
     for (name, value) in headers {
-        let framing = name == CONTENT_LENGTH || name == DATE || *name == X_REQUEST_ID;
-        if !framing && strip::keep_response(name) && !nominated.contains(name) {
-            response
-                .append_header(name.clone(), value.clone())
-                .map_err(|_| Cause::UpstreamInvalid)?;
+        let is_ours = name == CONTENT_LENGTH || name == DATE || *name == X_REQUEST_ID;
+        if !is_ours && strip::keep_response(name) && !nominated.contains(name) {
+            kept.append(name.clone(), value.clone());
         }
     }
-    Ok(response)
+    Ok(kept)
+}
+
+/// The engine makes a head of `http`'s parts, which only a whole response can be taken apart into.
+fn made_of(status: StatusCode, headers: HeaderMap) -> ResponseHeader {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.into_parts().0.into()
 }

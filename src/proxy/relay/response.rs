@@ -74,7 +74,7 @@ impl Running<'_> {
         let status = head.status.as_u16();
         let cookie = answers.cookie.as_ref();
         let cookie = cookie.filter(|_| !cookies::is_disabled(&head.headers));
-        let mut head = response_head::last(head, request, framing, &exchange.request_id, cookie)?;
+        let mut head = response_head::last(&head, request, framing, &exchange.request_id, cookie)?;
         exchange.dress(&mut head);
         if request.version == Version::HTTP_10 && !matches!(framing, Framing::Length(_)) {
             // The end of the connection is the end of the body.
