@@ -77,10 +77,13 @@ fn check_identity(files: &Files) {
         rustls::crypto::aws_lc_rs::sign::any_supported_type(&identity.key).expect("a key for TLS");
     let certified = rustls::sign::CertifiedKey::new(identity.chain, key);
     match certified.keys_match() {
-        // A certificate of another version, or one that its signature is not for: for clients to judge.
+        // What rustls does not understand (version 1, unknown extensions) is for clients to judge.
         Ok(()) | Err(rustls::Error::InvalidCertificate(_)) => (),
         Err(error) => panic!("the key of the certificate: {error}"),
     }
+    let key = certified.key.public_key().expect("a public half");
+    let leaf = certified.end_entity_cert().expect("a certificate");
+    assert!(leaf.windows(key.len()).any(|part| part == &*key), "the key is in the certificate");
 }
 
 /// The value, if there is no error; an error is one line and names a file.

@@ -14,8 +14,8 @@ impl PublicKey {
         Some(Self(signer.public_key()?.into_owned()))
     }
 
-    /// Whether `certificate` is one for this key: it has the same bytes for it, parameters included. Whoever takes
-    /// less accepts what rustls refuses when TLS is set up.
+    /// Whether `certificate` is one for this key: it has the same bytes for it, parameters included. Nobody else looks at
+    /// that; with a certificate of another key, every handshake would fail.
     pub fn is_in(&self, certificate: &X509Certificate<'_>) -> bool {
         certificate.public_key().raw == &*self.0
     }
