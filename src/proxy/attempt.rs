@@ -220,9 +220,7 @@ impl Errand<'_> {
         let status = exchange.sent_status.unwrap_or_default();
         match connection {
             Some(connection) if self.forward.request.has_unusual_body() => connection.close(),
-            // After an exception in the app Uvicorn closes the connection, and has not said so. A request that came upon
-            // that could not be sent again.
-            Some(connection) if status == 500 && !connection.is_bound() => connection.close(),
+            Some(connection) if connection.is_doubtful_after(status) => connection.close(),
             Some(connection) => self.keep(connection, &slot, self.check_after(status)),
             None => {}
         }

@@ -155,7 +155,9 @@ async fn converse(
         let room = MAX_BODY.saturating_sub(body.len()).min(piece.data.len());
         body.extend(piece.data.iter().take(room));
         if piece.complete {
-            let reusable = download.leaves_reusable() && connection.input().is_empty();
+            let reusable = download.leaves_reusable()
+                && connection.input().is_empty()
+                && !connection.is_doubtful_after(head.status.as_u16());
             return Ok((Answer { status: head.status, body }, reusable));
         }
         // The end of a body that nobody needs is not waited for, nor one that was cut off.

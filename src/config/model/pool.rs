@@ -29,8 +29,9 @@ pub struct Connections {
     /// proxy sends over one connection are told apart by their addresses; where they share one, that
     /// proxy has to keep their connections apart.
     ///
-    /// After a 500 a connection is closed, unless it serves one client only: Uvicorn closes it after an
-    /// exception in the app, does not say so, and a POST that came upon that would be lost.
+    /// After a 500 a connection is closed (with `always`, too) unless it serves one client only: Uvicorn
+    /// closes it after an exception in the app, does not say so, and a POST that came upon that would be
+    /// lost. An exception after another status (in a background task, say) cannot be known of.
     pub reuse: Reuse,
 
     /// How long an unused connection is kept. Default: `4s` for `servers`, `60s` for `app`.

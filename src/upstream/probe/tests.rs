@@ -67,6 +67,13 @@ async fn answers_are_read_and_connections_kept() {
         ),
         (
             Method::GET,
+            "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\noops",
+            500,
+            "oops",
+            0,
+        ),
+        (
+            Method::GET,
             "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
             204,
             "",

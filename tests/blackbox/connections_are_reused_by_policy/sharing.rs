@@ -6,6 +6,7 @@ use crate::support::edge::is_gone;
 use crate::support::light_load::pid_of;
 use crate::support::pool::{Pool, wait_until_idle, worker};
 use crate::support::status::{Upstream, wait_until_settled};
+use crate::support::stub::Stub;
 use crate::support::wait_for;
 use crate::support::workers::{edge, roll, uvicorn_app};
 
@@ -68,6 +69,18 @@ fn per_client_means_one_client_for_each() {
     assert!(by_fin(&lives), "{lives:?}");
     ask(&mut edge.connect(), 2);
     assert_eq!(worker.loads(), [8, 8, 8, 2], "a new client has a new one");
+}
+
+/// Each new one would cost its user a new sign-on.
+#[test]
+fn that_of_one_client_outlives_a_failure_of_the_app() {
+    for (keys, connections) in [("reuse: per_client, prewarm: 0", 1), ("prewarm: 0", 3)] {
+        let failing = Stub::answering(b"HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n0");
+        let edge = Pool::with(&format!("connections: {{ {keys} }}")).before(&[failing.address()]);
+        let mut client = edge.connect();
+        (0..3).for_each(|_| assert_eq!(client.get("/").status, 500, "{keys}"));
+        assert_eq!(failing.accepted(), connections, "{keys}");
+    }
 }
 
 /// However busy the machine is and however quickly a worker answers, an exchange that was whole costs no connection.
