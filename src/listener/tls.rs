@@ -33,7 +33,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use rustls::server::VerifierBuilderError;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use crate::net::Stream;
@@ -154,10 +154,7 @@ impl Acceptor {
     ) -> Result<(Box<Session>, Secured), Refused> {
         let hello = before(end, handshake::hello(socket)).await.ok_or(Failure::Timeout)??;
         // Clients that have said nothing take nobody's place; those that have wait for theirs.
-        let place = before(end, self.places.acquire()).await;
-        // One that comes with the last moment is none: the time went by in the wait for it.
-        let in_time = place.filter(|_| end.is_none_or(|end| Instant::now() < end));
-        let place = in_time.ok_or(Failure::Crowded)?;
+        let place = self.place(end).await.ok_or(Failure::Crowded)?;
         let rules = self.rules.load_full();
         let shaken = before(end, handshake::shake(&rules, hello)).await;
         drop(place);
@@ -166,6 +163,16 @@ impl Acceptor {
             self.forget_sessions_of(&rules);
         }
         shaken
+    }
+
+    /// A place among the handshakes under way, if there is one in time.
+    async fn place(&self, end: Option<Instant>) -> Option<SemaphorePermit<'_>> {
+        if let Ok(free) = self.places.try_acquire() {
+            return Some(free);
+        }
+        let place = before(end, self.places.acquire()).await?.ok()?;
+        // One that comes with the last moment is none: the time went by in the wait for it.
+        end.is_none_or(|end| Instant::now() < end).then_some(place)
     }
 
     /// Resumes no session that began under `rules` any more: one is of no use, and its client, who may have another
