@@ -48,7 +48,7 @@ pub struct Downstream {
     session: ServerSession,
     /// Of HTTP/1.1; the engine knows of an HTTP/2 body.
     incoming: Incoming,
-    /// Body bytes of the response written so far.
+    /// Body bytes of the response written so far, `tail` included.
     sent: u64,
     /// Of HTTP/2: the last of them, kept until it is known whether they are the end, which then goes with them. A client
     /// that knows the length may leave once it has it.

@@ -107,8 +107,15 @@ fn curl(address: SocketAddr, target: &str) -> Command {
     curl
 }
 
-/// All requests with httpx; over one connection, if it is `kept`.
-fn with_httpx(address: SocketAddr, version: &str, kept: bool) -> Vec<Answer> {
+/// Over what connections a client makes its requests.
+#[derive(Clone, Copy)]
+enum Over {
+    One,
+    OneEach,
+}
+
+/// All requests with httpx.
+fn with_httpx(address: SocketAddr, version: &str, connections: Over) -> Vec<Answer> {
     let script = "
 import json, sys, httpx
 address, version, requests = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -125,7 +132,10 @@ with httpx.Client(http1=version == '1.1', http2=version == '2', timeout=20, limi
 print(json.dumps(answers))
 ";
     let requests = json!(&REQUESTS[..]).to_string();
-    let kept = if kept { "1" } else { "0" };
+    let kept = match connections {
+        Over::One => "1",
+        Over::OneEach => "0",
+    };
     let output = run_python(script, &[&address.to_string(), version, &requests, kept]);
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
@@ -153,13 +163,13 @@ fn curl_and_httpx_get_what_the_app_gives_directly() {
     let uvicorn = Uvicorn::start(&["--log-level", "critical"]);
     let edge = Edge::before(&[uvicorn.address()], "");
     // Uvicorn closes a connection after a request that made the app fail, without a word before; the edge knows that.
-    let direct = with_httpx(uvicorn.address(), "1.1", false);
+    let direct = with_httpx(uvicorn.address(), "1.1", Over::OneEach);
     for ((method, target, _, status), answer) in REQUESTS.iter().zip(&direct) {
         assert_eq!(answer.0, *status, "{method} {target} without the edge");
     }
     let mut ways = vec![
-        ("httpx over HTTP/1.1", with_httpx(edge.address(), "1.1", true)),
-        ("httpx over HTTP/2", with_httpx(edge.address(), "2", true)),
+        ("httpx over HTTP/1.1", with_httpx(edge.address(), "1.1", Over::One)),
+        ("httpx over HTTP/2", with_httpx(edge.address(), "2", Over::One)),
     ];
     if curl_is_here() {
         ways.push(("curl over HTTP/1.1", with_curl(edge.address(), "--http1.1")));

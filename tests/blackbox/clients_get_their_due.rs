@@ -4,6 +4,7 @@
 mod chunks;
 mod conversations;
 mod departures;
+mod ends;
 mod headers;
 mod open_files;
 mod resets;

@@ -67,6 +67,7 @@ impl Check<'_> {
 enum By {
     /// It takes every path, before any regular expression is asked.
     EveryPath,
+    /// It has the same path and stands before it.
     Order,
 }
 

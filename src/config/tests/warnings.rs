@@ -65,7 +65,7 @@ fn routes_that_others_leave_nothing_to() {
     };
     let pattern = "a prefix or an exact path: any prefix comes before a regular expression";
     let order = "other conditions, or a place before routes[0]";
-    let cases: [(&[&str], String); 20] = [
+    let cases: [(&[&str], String); 21] = [
         // A regular expression comes after every prefix, `/` too, wherever it stands.
         (&["path: '~^/v[0-9]+/'", ""], hidden(0, "routes[1]", pattern)),
         (&["", "path: '~^/v[0-9]+/'"], hidden(1, "routes[0]", pattern)),
@@ -82,6 +82,10 @@ fn routes_that_others_leave_nothing_to() {
         (
             &["path: '~x', host: a", "path: '~x', host: a, method: GET", "host: a"],
             [hidden(0, "routes[2]", pattern), hidden(1, "routes[2]", pattern)].join("\n"),
+        ),
+        (
+            &["path: '~x', host: a", "path: '~x', host: [a, b]", "host: b"],
+            hidden(1, "routes[0] or routes[2]", pattern),
         ),
         // Of two with the same path, the first.
         (&["path: /a", "path: /a, method: GET"], hidden(1, "routes[0]", order)),

@@ -37,7 +37,7 @@ class Http2:
 
     def send(self, fields, end=True):
         stream = self.engine.get_next_available_stream_id()
-        self.streams[stream] = {"status": None, "informational": [], "headers": [], "body": "", "end": None}
+        self.streams[stream] = {"status": None, "informational": [], "headers": [], "body": "", "pieces": [], "end": None}
         self.engine.send_headers(stream, fields, end_stream=end)
         self.flush()
         return stream
@@ -64,6 +64,7 @@ class Http2:
                 stream["informational"].append(int(dict(event.headers)[":status"]))
             elif isinstance(event, h2.events.DataReceived):
                 stream["body"] += event.data.decode("latin-1")
+                stream["pieces"].append([len(event.data), event.stream_ended is not None])
                 self.engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamEnded):
                 stream["end"] = stream["end"] or "whole"
