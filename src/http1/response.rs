@@ -96,6 +96,21 @@ impl ResponseHead {
         }
     }
 
+    /// Whether the worker may close the connection after this answer to `method`, or have more to do with it, although the
+    /// head says nothing of that. Uvicorn
+    /// - closes it after an exception in the app, most of which have been answered with 500;
+    /// - closes it, or sends the body, where an app gives one to a status that has none (204 and 304 with a length);
+    /// - lets the app go on with the body of an answer to HEAD, which is not sent: what comes next waits for that.
+    pub fn is_doubtful(&self, method: &Method) -> bool {
+        match self.status {
+            StatusCode::INTERNAL_SERVER_ERROR => true,
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
+                !matches!(self.length(), Ok(None | Some(0)))
+            }
+            _ => method == Method::HEAD,
+        }
+    }
+
     fn length(&self) -> Result<Option<u64>, Fault> {
         let mut found = None;
         for value in self.headers.get_all(CONTENT_LENGTH) {
@@ -162,6 +177,23 @@ mod tests {
         ];
         for (text, method, expected) in cases {
             assert_eq!(head(text).framing(method), expected, "{method} {text:?}");
+        }
+    }
+
+    #[test]
+    fn connections_are_in_doubt_after_what_uvicorn_closes_upon() {
+        for (text, method, expected) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::GET, false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::HEAD, true),
+            ("HTTP/1.1 500 x\r\ncontent-length: 5\r\n\r\n", Method::GET, true),
+            ("HTTP/1.1 503 x\r\ncontent-length: 5\r\n\r\n", Method::GET, false),
+            ("HTTP/1.1 204 x\r\n\r\n", Method::DELETE, false),
+            ("HTTP/1.1 204 x\r\ncontent-length: 0\r\n\r\n", Method::DELETE, false),
+            ("HTTP/1.1 204 x\r\ncontent-length: 4\r\n\r\n", Method::DELETE, true),
+            ("HTTP/1.1 304 x\r\ncontent-length: 4\r\n\r\n", Method::GET, true),
+            ("HTTP/1.1 304 x\r\n\r\n", Method::GET, false),
+        ] {
+            assert_eq!(head(text).is_doubtful(&method), expected, "{method} {text:?}");
         }
     }
 

@@ -111,6 +111,8 @@ struct Running<'a> {
     /// Why the worker takes no more of the request. Reading may report an end then, and not the reset that it was.
     write_error: Option<std::io::Error>,
     response: Response,
+    /// The worker may do more with the connection than it says ([`ResponseHead::is_doubtful`]).
+    is_doubtful: bool,
 }
 
 /// How far the response is.
@@ -155,6 +157,7 @@ impl Relay<'_> {
             awaiting_continue: self.request.expects_continue && !self.upload.has_body(),
             write_error: None,
             response: Response::Nothing,
+            is_doubtful: false,
             relay: self,
         };
         match running.carry(&mut connection).await {

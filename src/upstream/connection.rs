@@ -103,13 +103,6 @@ impl Connection {
         self.bound
     }
 
-    /// Whether its worker may close it after an answer with `status`, although it has not said so: Uvicorn does after an
-    /// exception in the app, most of which have been answered with a 500. What came upon that could not be sent again.
-    /// That of one client is kept: a new one costs its user a new sign-on.
-    pub fn is_doubtful_after(&self, status: u16) -> bool {
-        status == 500 && !self.bound
-    }
-
     /// Whether it is young and fresh enough for another request.
     pub(super) fn may_serve(&self, policy: &Connections, now: Instant) -> bool {
         policy.max_requests.is_none_or(|most| self.served < most.get())

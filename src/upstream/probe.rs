@@ -157,7 +157,7 @@ async fn converse(
         if piece.complete {
             let reusable = download.leaves_reusable()
                 && connection.input().is_empty()
-                && !connection.is_doubtful_after(head.status.as_u16());
+                && !head.is_doubtful(&probe.method);
             return Ok((Answer { status: head.status, body }, reusable));
         }
         // The end of a body that nobody needs is not waited for, nor one that was cut off.

@@ -95,6 +95,44 @@ fn nothing_is_lost_because_the_app_failed_for_somebody_else() {
     }
 }
 
+/// Whatever Uvicorn has still to do on a connection is not what the next request waits for or dies of.
+#[test]
+fn what_an_app_does_after_its_answer_is_nobodys_trouble() {
+    const APP: &str = "
+import asyncio
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    async def answer(status, *headers):
+        await send({'type': 'http.response.start', 'status': status, 'headers': headers})
+    if scope['path'] == '/stream':
+        await answer(200)
+        for _ in range(200):
+            await send({'type': 'http.response.body', 'body': b'x', 'more_body': True})
+            await asyncio.sleep(0.1)
+    elif scope['path'] == '/null':
+        await answer(204, (b'content-length', b'4'))
+        await send({'type': 'http.response.body', 'body': b'null'})
+    else:
+        await answer(200, (b'content-length', b'2'))
+        await send({'type': 'http.response.body', 'body': b'ok'})
+";
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("app.py"), APP).expect("an app");
+    let worker = Uvicorn::serving(directory.path(), &["--log-level", "critical"]);
+    let edge = Edge::before(&[worker.address()], "");
+    let mut client = edge.connect();
+    let begun = Instant::now();
+    for round in 0..20 {
+        client.send("HEAD /stream HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        assert_eq!(client.head().map(|(status, _)| status), Some(200), "round {round}");
+        assert_eq!(client.post("/", "").text(), "ok", "after HEAD, round {round}");
+        assert_eq!(client.get("/null").status, 204, "round {round}");
+        assert_eq!(client.post("/", "").text(), "ok", "after a 204 with a body, round {round}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "nobody waits for a stream of 20 s");
+}
+
 /// Against all advice the edge keeps connections for longer than the worker does, so that requests and closes do meet.
 #[test]
 fn with_too_long_an_idle_timeout_nothing_is_lost_that_may_be_sent_again() {

@@ -29,9 +29,11 @@ pub struct Connections {
     /// proxy sends over one connection are told apart by their addresses; where they share one, that
     /// proxy has to keep their connections apart.
     ///
-    /// After a 500 a connection is closed (with `always`, too) unless it serves one client only: Uvicorn
-    /// closes it after an exception in the app, does not say so, and a POST that came upon that would be
-    /// lost. An exception after another status (in a background task, say) cannot be known of.
+    /// After a 500, after a HEAD, and after a 204 or 304 with a length a connection is closed (with
+    /// `always`, too) unless it serves one client only: Uvicorn may close it then or send more on it,
+    /// does not say so, and a POST that came upon that would be lost. WebSockets get connections of
+    /// their own. What cannot be known of: when an app fails after it has answered with another status
+    /// (in a background task, say), Uvicorn closes the connection, under the next request perhaps.
     pub reuse: Reuse,
 
     /// How long an unused connection is kept. Default: `4s` for `servers`, `60s` for `app`.

@@ -71,6 +71,7 @@ impl Running<'_> {
         let Relay { client, request, exchange, answers, .. } = &mut self.relay;
         let framing = head.framing(&request.method).map_err(|_| Cause::UpstreamInvalid)?;
         self.response = Response::Body(Download::new(framing, head.keep_alive));
+        self.is_doubtful = head.is_doubtful(&request.method);
         let status = head.status.as_u16();
         let cookie = answers.cookie.as_ref();
         let cookie = cookie.filter(|_| !cookies::is_disabled(&head.headers));
@@ -108,7 +109,9 @@ impl Running<'_> {
             return Ok(Step::Continue);
         }
         let clean = !closed && connection.input().is_empty() && upload.is_sent();
-        Ok(Step::Complete { reusable: clean && download.leaves_reusable() })
+        // A new connection costs a client that signs on with it a new sign-on.
+        let trusted = !self.is_doubtful || connection.is_bound();
+        Ok(Step::Complete { reusable: clean && download.leaves_reusable() && trusted })
     }
 
     /// The worker closed its side, or reset the connection.

@@ -22,9 +22,13 @@ enum Unclean {
     ClientLeaves,
     /// The app failed: Uvicorn closes then, and does not say so.
     Failure,
+    /// The app gave a body to a status that has none: Uvicorn closes then, or sends it.
+    NoContent,
+    /// The app goes on with the body that is not sent.
+    Head,
 }
 
-const ALL: [Unclean; 7] = [
+const ALL: [Unclean; 9] = [
     Unclean::EarlyAnswer,
     Unclean::ExtraBytes,
     Unclean::UntilClose,
@@ -32,6 +36,8 @@ const ALL: [Unclean; 7] = [
     Unclean::OldVersion,
     Unclean::ClientLeaves,
     Unclean::Failure,
+    Unclean::NoContent,
+    Unclean::Head,
 ];
 
 /// Answers every request with the number of its connection, the first one of all uncleanly.
@@ -64,6 +70,12 @@ fn serve(unclean: Unclean, mut accepted: Accepted) {
             Unclean::Failure => {
                 accepted.send("HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n0");
             }
+            Unclean::NoContent => {
+                accepted.send("HTTP/1.1 204 No Content\r\ncontent-length: 4\r\n\r\n");
+            }
+            Unclean::Head => {
+                accepted.send("HTTP/1.1 200 OK\r\n\r\n");
+            }
         }
     }
     while accepted.request().is_some() {
@@ -82,6 +94,11 @@ fn first_exchange(unclean: Unclean, client: &mut Client) {
             client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
             assert!(client.head().is_some(), "{unclean:?}: the answer begins");
             client.finish();
+        }
+        Unclean::NoContent => assert_eq!(client.get("/").status, 204, "{unclean:?}"),
+        Unclean::Head => {
+            client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.head().map(|(status, _)| status), Some(200), "{unclean:?}");
         }
         _ => assert_eq!(client.get("/").text(), "0", "{unclean:?}"),
     }
@@ -123,6 +140,9 @@ fn it_is_closed_by_fin() {
                 }
                 Unclean::Failure => {
                     accepted.send("HTTP/1.1 500 Oops\r\ncontent-length: 1\r\n\r\n0");
+                }
+                Unclean::NoContent | Unclean::Head => {
+                    accepted.send("HTTP/1.1 204 No Content\r\ncontent-length: 4\r\n\r\n");
                 }
                 _ => {
                     accepted.send("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n0extra");
