@@ -179,6 +179,17 @@ impl Downstream {
         }
     }
 
+    /// The same without waiting: `None` when the client has to send more first. HTTP/2 does not tell.
+    pub fn body_at_hand(&mut self) -> Option<Result<Option<Bytes>, Cause>> {
+        self.session.as_http1()?;
+        match self.take_body() {
+            Ok(Decoded::Data(piece)) => Some(Ok(Some(piece))),
+            Ok(Decoded::End) => Some(Ok(None)),
+            Ok(Decoded::More) => None,
+            Err(cause) => Some(Err(cause)),
+        }
+    }
+
     /// What of the body was read already.
     fn take_body(&mut self) -> Result<Decoded, Cause> {
         match self.session.as_http1().and_then(client_stream_of) {

@@ -179,6 +179,13 @@ impl Running<'_> {
     async fn carry(&mut self, connection: &mut Connection) -> Result<Step, Broken> {
         let cut = self.relay.bounds.cut.clone();
         let mut cut = pin!(cut.cancelled());
+        // What of the body came with the head goes with it: a worker that answers before would leave it unread, and that
+        // would end the client's connection.
+        while !self.relay.upload.has_ended()
+            && let Some(body) = self.relay.client.body_at_hand()
+        {
+            self.heard_of_body(body)?;
+        }
         loop {
             let event = self.next(connection, cut.as_mut()).await;
             let step = self.handle(event, connection).await?;
@@ -208,20 +215,18 @@ impl Running<'_> {
                 let error = ended.err().or(self.write_error.take());
                 return self.worker_ended(connection, error).await;
             }
-            Event::Body(Ok(piece)) => {
-                self.moved = Instant::now();
-                // It does not wait for leave, or no longer.
-                self.awaiting_continue = false;
-                self.take_body(piece)?;
-            }
-            Event::Body(Err(cause)) => return Err(cause.into()),
+            Event::Body(body) => self.heard_of_body(body)?,
             Event::Late => return Err(self.phase().1.into()),
             Event::Cut => return Err(Cause::Stopping.into()),
         }
         Ok(Step::Continue)
     }
 
-    fn take_body(&mut self, piece: Option<Bytes>) -> Result<(), Cause> {
+    fn heard_of_body(&mut self, body: Result<Option<Bytes>, Cause>) -> Result<(), Cause> {
+        let piece = body?;
+        self.moved = Instant::now();
+        // It does not wait for leave, or no longer.
+        self.awaiting_continue = false;
         let Relay { upload, exchange, .. } = &mut self.relay;
         let Some(piece) = piece else {
             upload.end();

@@ -152,6 +152,11 @@ impl Upload {
         self.broken = true;
     }
 
+    /// Whether the client has sent all of its body.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Whether the next thing to happen is that the client sends more.
     pub fn wants_body(&self) -> bool {
         !self.ended && !self.broken && self.pending().is_empty()

@@ -4,6 +4,7 @@
 mod chunks;
 mod conversations;
 mod departures;
+mod early;
 mod ends;
 mod headers;
 mod open_files;
