@@ -90,8 +90,10 @@ impl Errand<'_> {
         let own = if self.has_own { slot.reuse(Keeping::Client(self.client), check) } else { None };
         // A WebSocket takes its connection away for good, and Uvicorn may still have something to do there that ends it: a
         // timer, an app that fails after it has answered.
-        let anybody = || slot.reuse(Keeping::Anybody, check);
-        own.or_else(|| (!self.forward.request.websocket).then(anybody)?)
+        if own.is_some() || self.forward.request.websocket {
+            return own;
+        }
+        slot.reuse(Keeping::Anybody, check)
     }
 
     fn check_before(&self) -> Check {
@@ -223,10 +225,6 @@ impl Errand<'_> {
         let status = exchange.sent_status.unwrap_or_default();
         match connection {
             Some(connection) if self.forward.request.has_unusual_body() => connection.close(),
-            // Refused, it may have been, by a worker that closes then and does not say so (Uvicorn with wsproto).
-            Some(connection) if self.forward.request.websocket && !connection.is_bound() => {
-                connection.close();
-            }
             Some(connection) => self.keep(connection, &slot, self.check_after(status)),
             None => {}
         }

@@ -171,30 +171,21 @@ impl Downstream {
             return self.session.read_request_body().await.map_err(|_| Cause::ClientClosed);
         }
         loop {
-            match self.take_body()? {
-                Decoded::Data(piece) => return Ok(Some(piece)),
-                Decoded::End => return Ok(None),
-                Decoded::More => self.fill().await?,
+            match self.body_at_hand() {
+                Some(body) => return body,
+                None => self.fill().await?,
             }
         }
     }
 
     /// The same without waiting: `None` when the client has to send more first. HTTP/2 does not tell.
     pub fn body_at_hand(&mut self) -> Option<Result<Option<Bytes>, Cause>> {
-        self.session.as_http1()?;
-        match self.take_body() {
+        let stream = self.session.as_http1().and_then(client_stream_of)?;
+        match stream.with_input(|input| self.incoming.take(input)) {
             Ok(Decoded::Data(piece)) => Some(Ok(Some(piece))),
             Ok(Decoded::End) => Some(Ok(None)),
             Ok(Decoded::More) => None,
             Err(cause) => Some(Err(cause)),
-        }
-    }
-
-    /// What of the body was read already.
-    fn take_body(&mut self) -> Result<Decoded, Cause> {
-        match self.session.as_http1().and_then(client_stream_of) {
-            Some(stream) => stream.with_input(|input| self.incoming.take(input)),
-            None => Ok(Decoded::End),
         }
     }
 

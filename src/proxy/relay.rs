@@ -111,7 +111,7 @@ struct Running<'a> {
     /// Why the worker takes no more of the request. Reading may report an end then, and not the reset that it was.
     write_error: Option<std::io::Error>,
     response: Response,
-    /// The worker may do more with the connection than it says ([`ResponseHead::is_doubtful`]).
+    /// The worker may do more with the connection than it says ([`ResponseHead::is_doubtful`], for one).
     is_doubtful: bool,
 }
 

@@ -64,31 +64,6 @@ impl Check<'_> {
     }
 }
 
-/// The same for two matches that take the same requests because they say the same.
-pub fn identity(matches: &Match) -> String {
-    let mut hosts: Vec<String> = matches
-        .hosts
-        .iter()
-        .map(|host| match host {
-            HostPattern::Exact(name) | HostPattern::Wildcard(name) => name.clone(),
-        })
-        .collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let mut methods: Vec<&str> = matches.methods.iter().map(Method::as_str).collect();
-    methods.sort_unstable();
-    methods.dedup();
-    let mut headers: Vec<_> =
-        matches.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
-    headers.sort_unstable();
-    let path = match &matches.path {
-        PathPattern::Prefix(path) => ("", path.as_str()),
-        PathPattern::Exact(path) => ("=", path.as_str()),
-        PathPattern::Regex(regex) => ("~", regex.as_str()),
-    };
-    format!("{:?}", (hosts, path, methods, headers, &matches.query))
-}
-
 fn host_pattern(text: &str) -> Result<HostPattern, (String, String)> {
     const HOST: &str = "a host name such as api.example.com or *.example.com, without a port";
     let name = text.to_ascii_lowercase();

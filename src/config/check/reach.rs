@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::iter::repeat;
 
+use http::Method;
+
 use super::super::checked::{HostPattern, Match, PathPattern};
 use super::super::place::Place;
 use super::Check;
-use super::matches::identity;
 
 /// Host and path of a route: those that share them are told apart by their conditions, and by their order.
 type Spot<'a> = (Option<&'a HostPattern>, (Kind, &'a str));
@@ -121,6 +122,26 @@ fn path(matches: &Match) -> (Kind, &str) {
         PathPattern::Prefix(path) => (Kind::Prefix, path),
         PathPattern::Regex(regex) => (Kind::Regex, regex.as_str()),
     }
+}
+
+/// The same for two matches that take the same requests because they say the same.
+fn identity(matches: &Match) -> String {
+    let mut hosts: Vec<String> = matches
+        .hosts
+        .iter()
+        .map(|host| match host {
+            HostPattern::Exact(name) | HostPattern::Wildcard(name) => name.clone(),
+        })
+        .collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let mut methods: Vec<&str> = matches.methods.iter().map(Method::as_str).collect();
+    methods.sort_unstable();
+    methods.dedup();
+    let mut headers: Vec<_> =
+        matches.headers.iter().map(|(n, v)| (n.as_str(), v.as_bytes())).collect();
+    headers.sort_unstable();
+    format!("{:?}", (hosts, path(matches), methods, headers, &matches.query))
 }
 
 /// Whether the method, header and query conditions of `other` hold wherever those of `route` do.

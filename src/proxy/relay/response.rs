@@ -71,7 +71,8 @@ impl Running<'_> {
         let Relay { client, request, exchange, answers, .. } = &mut self.relay;
         let framing = head.framing(&request.method).map_err(|_| Cause::UpstreamInvalid)?;
         self.response = Response::Body(Download::new(framing, head.keep_alive));
-        self.is_doubtful = head.is_doubtful(&request.method);
+        // A WebSocket that was not agreed to: Uvicorn with wsproto closes then and has not said so.
+        self.is_doubtful = head.is_doubtful(&request.method) || request.websocket;
         let status = head.status.as_u16();
         let cookie = answers.cookie.as_ref();
         let cookie = cookie.filter(|_| !cookies::is_disabled(&head.headers));
